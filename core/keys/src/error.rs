@@ -1,0 +1,79 @@
+//! What can go wrong with keys.
+
+use crate::{GroupId, Mark, PadRef, WindowId};
+
+/// Errors of this crate; each holds the numbers that explain it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// Bits and log-likelihood ratios of one pad differ in number.
+    #[error("{bits} pad bits come with {llrs} log-likelihood ratios")]
+    LlrCount {
+        /// Pad bits.
+        bits: usize,
+        /// Log-likelihood ratios.
+        llrs: usize,
+    },
+    /// A window was already stored, or lies before the oldest one that the store still knows.
+    #[error("window {window} was stored or dropped before")]
+    WindowGone {
+        /// The window.
+        window: WindowId,
+    },
+    /// Nothing is stored for the window that a pad range names.
+    #[error("{place}: no such window")]
+    UnknownWindow {
+        /// The pad range.
+        place: PadRef,
+    },
+    /// A pad range reaches past the end of its window, or is empty.
+    #[error("{place}: the window has {bits} bits")]
+    OutOfWindow {
+        /// The pad range.
+        place: PadRef,
+        /// Bits in the window.
+        bits: usize,
+    },
+    /// A pad range names bits that were given out before, or twice in one request.
+    #[error("{place}: pad bits were used before")]
+    PadUsed {
+        /// The pad range.
+        place: PadRef,
+    },
+    /// A group is not there.
+    #[error("group {group} is unknown")]
+    UnknownGroup {
+        /// The group.
+        group: GroupId,
+    },
+    /// A group was there before: a number is used once.
+    #[error("group {group} was there before")]
+    GroupTwice {
+        /// The group.
+        group: GroupId,
+    },
+    /// A mark that may not follow the present one.
+    #[error("group {group} is {from} and cannot become {to}")]
+    WrongMark {
+        /// The group.
+        group: GroupId,
+        /// Its mark.
+        from: Mark,
+        /// The mark that was asked for.
+        to: Mark,
+    },
+    /// A bounded container is full.
+    #[error("full: {capacity} entries")]
+    Full {
+        /// Entries that it holds at most.
+        capacity: usize,
+    },
+    /// A text is not a UUID.
+    #[error("{text:?} is not a key ID (a UUID of version 8)")]
+    BadKeyId {
+        /// The text, cut to 64 characters.
+        text: String,
+    },
+    /// A durable store failed.
+    #[error("store: {0}")]
+    Store(String),
+}
