@@ -1,0 +1,40 @@
+//! The key forwarding protocol: QAP, user and eavesdropper as state machines, input in, messages and events out.
+//!
+//! Time is *air time*: a sample index at 20 Msample/s, never a clock. A frame is handled at the air time of its first
+//! sample, an answer to a job a fixed latency after the job, a wired message a fixed latency after it was sent, so
+//! that a run is the same whatever machine it runs on.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`Station`], [`Input`], [`Output`], [`Job`], [`Answer`], [`Event`] | the door of every role |
+//! | [`Sequencer`], [`Action`], [`Promise`] | hands a station its inputs in order of air time |
+//! | [`RxFrame`], [`TxFrame`], [`Listen`] | the air |
+//! | [`ControlFrame`], [`Message`], [`PeerMessage`], [`WireMessage`] | what is said, and its bytes |
+//! | [`ForwardingConfig`], [`FrameLimits`], [`Plan`] | parameters |
+//! | [`final_key_len`], [`BlockSeed`] | from a block of groups to a key |
+
+mod block;
+mod codec;
+mod config;
+mod frame;
+mod message;
+mod received;
+mod sequencer;
+mod station;
+
+pub use block::{BlockSeed, PA_SECURITY_BITS, TAG_BITS, final_key_len};
+pub use codec::WireError;
+pub use config::{CipherMode, ConfigError, ForwardingConfig, FrameLimits, Plan};
+pub use frame::{Direction, FrameKind, Listen, RxFrame, TxFrame};
+pub use message::{CiphertextMessage, ControlFrame, Message, PeerMessage, Reception, WireMessage};
+pub use received::Received;
+pub use sequencer::{Action, Promise, Sequencer, SequencerError, Ticket, WaitingFor};
+pub use station::{
+    Answer, Counters, DropReason, Ending, Event, Input, Job, JobKey, Output, Station,
+};
+
+/// Air time: a sample index at [`SAMPLE_RATE_HZ`].
+pub type Air = u64;
+
+/// Samples a second on the air.
+pub const SAMPLE_RATE_HZ: f64 = 20e6;
