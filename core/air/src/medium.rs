@@ -238,6 +238,9 @@ impl<W> Medium<W> {
         samples: Arc<[Complex32]>,
     ) -> Result<(), MediumError> {
         let state = &self.radios[radio.0];
+        if state.left {
+            return Ok(());
+        }
         if state.kind == RadioKind::Receiver {
             return Err(MediumError::NotATransmitter { radio: radio.0 });
         }
@@ -262,6 +265,9 @@ impl<W> Medium<W> {
     /// When `from` lies before the radio's own promise: the time may have been skipped.
     pub fn listen(&mut self, radio: RadioId, from: Air, to: Air) -> Result<(), MediumError> {
         let state = &mut self.radios[radio.0];
+        if state.left {
+            return Ok(());
+        }
         if from < state.promise {
             let promise = state.promise;
             return Err(MediumError::LateGate { radio: radio.0, from, promise });
@@ -285,6 +291,9 @@ impl<W> Medium<W> {
     /// When `from` lies before the radio's own promise.
     pub fn listen_always(&mut self, radio: RadioId, from: Air) -> Result<(), MediumError> {
         let state = &mut self.radios[radio.0];
+        if state.left {
+            return Ok(());
+        }
         if from < state.promise {
             let promise = state.promise;
             return Err(MediumError::LateGate { radio: radio.0, from, promise });
@@ -304,6 +313,9 @@ impl<W> Medium<W> {
         arrival: Air,
         payload: W,
     ) -> Result<(), MediumError> {
+        if self.radios[from.0].left || self.radios[to.0].left {
+            return Ok(());
+        }
         let sender = &mut self.radios[from.0];
         if !sender.peers.contains(&to.0) {
             return Err(MediumError::NoWire { from: from.0, to: to.0 });
@@ -314,9 +326,6 @@ impl<W> Medium<W> {
         }
         let message = Wired { arrival, from, number: sender.sent, payload };
         sender.sent += 1;
-        if self.radios[to.0].left {
-            return Ok(());
-        }
         let inbox = &mut self.radios[to.0].inbox;
         let key = |m: &Wired<W>| (m.arrival, m.from, m.number);
         let at = inbox.partition_point(|m| key(m) < key(&message));
@@ -324,7 +333,8 @@ impl<W> Medium<W> {
         Ok(())
     }
 
-    /// The radio is gone: it counts as silent for ever. What it has sent stays on the air.
+    /// The radio is gone: it counts as silent for ever, and what it still wants to send or hear is
+    /// dropped. What it has sent stays on the air.
     pub fn leave(&mut self, radio: RadioId) {
         let state = &mut self.radios[radio.0];
         state.left = true;

@@ -18,10 +18,8 @@ fn pair() -> (Medium<u32>, RadioId, RadioId) {
 
 /// (from, to, starts of the bursts)
 fn received<W>(step: Step<W>) -> (Air, Air, Vec<Air>) {
-    match step {
-        Step::Receive { from, to, bursts } => (from, to, bursts.iter().map(|b| b.start).collect()),
-        _ => panic!("not a reception"),
-    }
+    let Step::Receive { from, to, bursts } = step else { unreachable!("not a reception") };
+    (from, to, bursts.iter().map(|b| b.start).collect())
 }
 
 #[test]
@@ -92,6 +90,7 @@ fn a_radio_that_leaves_counts_as_silent() {
     m.transmit(a, 5, burst(10)).unwrap();
     m.leave(a);
     assert_eq!(m.step(a, 10), Step::End);
+    assert_eq!(m.transmit(a, 0, burst(1)), Ok(()), "dropped");
     assert_eq!(received(m.step(b, 2_000)), (0, 1_000, vec![5]), "its burst stays on the air");
     assert_eq!(m.step(b, 10), Step::Wait, "until it promises more");
     m.promise(b, Air::MAX);
