@@ -1,0 +1,163 @@
+//! The codec: group, pad and code to ciphertext, and back.
+
+use crqkd_bits::BitString;
+use crqkd_keys::{Group, GroupId, Pad};
+use crqkd_polar::{AdaptiveDecoder, Outcome, PolarCode};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::llr::{box_plus, flip};
+use crate::{
+    Ciphertext, CiphertextMode, ConfigError, Decision, Opening, OtpConfig, OtpError, Received,
+};
+
+/// Encrypts groups and opens ciphertexts with one code.
+///
+/// Both directions take the [`Pad`] by value, so the compiler refuses to use it again:
+///
+/// ```compile_fail,E0382
+/// # use crqkd_keys::{Group, Pad};
+/// # use crqkd_otp::{Ciphertext, OtpCodec, OtpError};
+/// fn twice(codec: &OtpCodec, one: &Group, other: &Group, pad: Pad) -> Result<[Ciphertext; 2], OtpError> {
+///     Ok([codec.encrypt(one, pad)?, codec.encrypt(other, pad)?])
+/// }
+/// ```
+///
+/// and it is that second use alone which it refuses:
+///
+/// ```
+/// # use crqkd_keys::{Group, Pad};
+/// # use crqkd_otp::{Ciphertext, OtpCodec, OtpError};
+/// fn once(codec: &OtpCodec, one: &Group, other: &Group, pad: Pad, fresh: Pad) -> Result<[Ciphertext; 2], OtpError> {
+///     Ok([codec.encrypt(one, pad)?, codec.encrypt(other, fresh)?])
+/// }
+/// ```
+pub struct OtpCodec {
+    config: OtpConfig,
+    code: PolarCode,
+    decoder: AdaptiveDecoder,
+    llr: Vec<f32>,
+    message: Vec<u8>,
+}
+
+impl OtpCodec {
+    /// Builds code and decoder; in hard mode some tens of milliseconds.
+    ///
+    /// # Errors
+    /// When a parameter is out of range.
+    pub fn new(config: OtpConfig) -> Result<Self, ConfigError> {
+        let (spec, construction) = config.code()?;
+        let code = PolarCode::new(spec, construction)?;
+        Self::with_code(config, code)
+    }
+
+    /// A second codec of the same configuration, which shares the code and has its own decoder.
+    pub fn another(&self) -> Self {
+        Self::with_code(self.config.clone(), self.code.clone()).expect("the same was built before")
+    }
+
+    fn with_code(config: OtpConfig, code: PolarCode) -> Result<Self, ConfigError> {
+        let decoder = AdaptiveDecoder::new(&code, config.list_size)?;
+        let (llr, message) = (vec![0.0; code.n()], vec![0; code.k()]);
+        Ok(Self { config, code, decoder, llr, message })
+    }
+
+    /// Opens what was received with one's own pad. Whatever comes of it, the pad is spent.
+    ///
+    /// # Errors
+    /// When a length is not the code's, or the ciphertext came another way than the configuration says.
+    pub fn decrypt(
+        &mut self,
+        group: GroupId,
+        received: &Received,
+        pad: Pad,
+    ) -> Result<Opening, OtpError> {
+        let needed = self.code.n();
+        if received.len() != needed {
+            return Err(OtpError::CiphertextLength { group, bits: received.len(), needed });
+        }
+        self.check_pad(group, &pad)?;
+        self.weigh(&pad);
+        match (received, self.config.ciphertext) {
+            (Received::Exact(bits), CiphertextMode::Protected) => {
+                for (llr, bit) in self.llr.iter_mut().zip(bits.iter()) {
+                    *llr = flip(bit, *llr);
+                }
+            }
+            (Received::Soft(radio), CiphertextMode::Cascade) => {
+                for (llr, &radio) in self.llr.iter_mut().zip(radio) {
+                    *llr = box_plus(radio, *llr);
+                }
+            }
+            (_, mode) => {
+                self.wipe();
+                return Err(OtpError::Mode { group, mode });
+            }
+        }
+        let opening = match self.decoder.decode(&self.llr, &mut self.message) {
+            Outcome::Decoded { path_metric, corrected } => {
+                let bits = BitString::from_bits(&self.message).into();
+                Opening::Decoded { group: Group { id: group, bits }, corrected, path_metric }
+            }
+            Outcome::Failed => Opening::Retransmit { group },
+        };
+        self.wipe();
+        Ok(opening)
+    }
+
+    /// Puts a group under a pad: c = polar_encode(group || CRC) xor pad.
+    ///
+    /// # Errors
+    /// When group or pad has not the code's length.
+    pub fn encrypt(&self, group: &Group, pad: Pad) -> Result<Ciphertext, OtpError> {
+        let (id, needed) = (group.id, self.code.k());
+        if group.bits.len() != needed {
+            return Err(OtpError::GroupLength { group: id, bits: group.bits.len(), needed });
+        }
+        self.check_pad(id, &pad)?;
+        let message = Zeroizing::new(group.bits.expose().to_bits());
+        let mut codeword = Zeroizing::new(vec![0; self.code.n()]);
+        self.code.encode_into(&message, &mut codeword);
+        let masked = codeword.iter().zip(pad.bits().expose().iter());
+        let bits = masked.map(|(&bit, pad)| (bit == 1) ^ pad).collect();
+        Ok(Ciphertext { group: id, pad: pad.refs().to_vec(), bits })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &OtpConfig {
+        &self.config
+    }
+
+    /// The code.
+    pub fn code(&self) -> &PolarCode {
+        &self.code
+    }
+
+    fn check_pad(&self, group: GroupId, pad: &Pad) -> Result<(), OtpError> {
+        let needed = self.code.n();
+        if pad.len() == needed {
+            Ok(())
+        } else {
+            Err(OtpError::PadLength { group, bits: pad.len(), needed })
+        }
+    }
+
+    /// LLRs of the sender's pad from one's own.
+    fn weigh(&mut self, pad: &Pad) {
+        match self.config.decision {
+            Decision::Soft => self.llr.copy_from_slice(pad.llr()),
+            Decision::Hard => {
+                let magnitude = self.config.hard_llr();
+                for (llr, bit) in self.llr.iter_mut().zip(pad.bits().expose().iter()) {
+                    *llr = flip(bit, magnitude);
+                }
+            }
+        }
+    }
+
+    /// Leaves nothing of a group or a pad behind in the buffers.
+    fn wipe(&mut self) {
+        self.llr.as_mut_slice().zeroize();
+        self.message.as_mut_slice().zeroize();
+        self.decoder.wipe();
+    }
+}
