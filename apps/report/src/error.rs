@@ -1,0 +1,106 @@
+//! What can be wrong with a run and its files.
+
+use std::path::PathBuf;
+
+/// A run that cannot be saved or loaded: which file, what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The file system refused.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A file of the run is not there.
+    #[error("{}: missing; expected {expected}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+    },
+    /// `run.json` is not the JSON of a run.
+    #[error("{}:{line}:{column}: {reason}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What was expected there.
+        reason: String,
+    },
+    /// `run.json` was written by another version.
+    #[error("{}: expected run format {expected}, found {found}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version this crate reads.
+        expected: u32,
+        /// The version in the file.
+        found: u32,
+    },
+    /// An array file does not start with a readable `.npy` header.
+    #[error("{}: expected a .npy array: {reason}", path.display())]
+    NotNpy {
+        /// The file.
+        path: PathBuf,
+        /// What the reader found.
+        reason: String,
+    },
+    /// An array has another element type.
+    #[error("{}: expected elements of type {expected}, found {found}", path.display())]
+    WrongType {
+        /// The file.
+        path: PathBuf,
+        /// numpy's name of the expected type.
+        expected: &'static str,
+        /// The type in the header, as numpy writes it.
+        found: String,
+    },
+    /// An array has another shape or is stored column by column.
+    #[error("{}: expected shape {expected:?} in C order, found {found:?} in {order} order", path.display())]
+    WrongShape {
+        /// The file.
+        path: PathBuf,
+        /// The shape that `run.json` gives.
+        expected: Vec<u64>,
+        /// The shape in the header.
+        found: Vec<u64>,
+        /// `C` or `Fortran`.
+        order: &'static str,
+    },
+    /// An array file is cut short or has something behind its end.
+    #[error("{}: expected {expected} bytes of data, found {found}", path.display())]
+    WrongLength {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that the shape needs.
+        expected: u64,
+        /// Bytes behind the header.
+        found: u64,
+    },
+    /// The parts of the run do not fit together.
+    #[error("{place}: expected {expected}, found {found}")]
+    Inconsistent {
+        /// Where: link and field.
+        place: String,
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// As [`ReportError::Inconsistent`], of a run in a file.
+    #[error("{}: {inner}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        inner: Box<ReportError>,
+    },
+}

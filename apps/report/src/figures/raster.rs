@@ -1,0 +1,210 @@
+//! Figure 2: the bits in which the user and Eve differ from the QAP.
+
+use crate::matrix::Matrix;
+use crate::run::{LinkData, RunData, SimulatedBits};
+use crate::svg::{Figure, Svg, coord, escape, number, percent};
+
+/// Bits drawn at most: a square of 128 x 128.
+const MAX_BITS: usize = 128 * 128;
+
+/// Side of one raster in user units.
+const SIDE: f64 = 384.0;
+const LEFT: f64 = 52.0;
+const TOP: f64 = 54.0;
+
+/// Where two ends differ, bit by bit in key order.
+struct Difference {
+    /// True where they differ; at most [`MAX_BITS`].
+    cells: Vec<bool>,
+    /// Bits compared in all.
+    bits: usize,
+    /// Bits that differ in all.
+    differing: usize,
+}
+
+impl Difference {
+    fn of(qap: &Matrix<u8>, other: &Matrix<u8>) -> Self {
+        let differs = || qap.data().iter().zip(other.data()).map(|(a, b)| a != b);
+        Self {
+            cells: differs().take(MAX_BITS).collect(),
+            bits: differs().count(),
+            differing: differs().filter(|d| *d).count(),
+        }
+    }
+
+    fn share(&self) -> f64 {
+        self.differing as f64 / self.bits.max(1) as f64
+    }
+
+    /// Bits in a row of the raster.
+    fn columns(&self) -> usize {
+        match self.cells.len() {
+            n if n >= 8192 => 128,
+            n if n >= 2048 => 64,
+            _ => 32,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.cells.len().div_ceil(self.columns()).max(1)
+    }
+
+    /// The differing cells as horizontal strokes of width 1, in units of cells.
+    fn strokes(&self) -> String {
+        let mut d = String::new();
+        for (y, row) in self.cells.chunks(self.columns()).enumerate() {
+            let mut x = 0;
+            while x < row.len() {
+                let run = row[x..].iter().take_while(|cell| **cell).count();
+                if run > 0 {
+                    d.push_str(&format!("M{x} {y}h{run}"));
+                }
+                x += run + 1;
+            }
+        }
+        d
+    }
+}
+
+/// One panel with its heading and axes.
+struct Panel<'a> {
+    difference: Difference,
+    qap: &'a str,
+    other: &'a str,
+    class: &'static str,
+    verdict: &'static str,
+}
+
+impl Panel<'_> {
+    fn height(&self) -> f64 {
+        let side = self.difference.rows() as f64 / self.difference.columns() as f64 * SIDE;
+        TOP + side + 46.0
+    }
+
+    fn draw(&self, svg: &mut Svg, x: f64, y: f64) {
+        let d = &self.difference;
+        let scale = SIDE / d.columns() as f64;
+        let height = d.rows() as f64 * scale;
+        let (left, top) = (x + LEFT, y + TOP);
+        svg.label("head", left, y + 20.0, &format!("{} \u{2295} {}", self.qap, self.other));
+        let count = format!("{} of bits differ: {}", percent(d.share()), self.verdict);
+        svg.label("sub", left, y + 41.0, &count);
+        svg.rect("plot", left, top, SIDE, height);
+        svg.raw(&format!(
+            "<path class=\"{}\" shape-rendering=\"crispEdges\" transform=\"translate({} {}) \
+             scale({scale})\" d=\"{}\"/>",
+            self.class,
+            coord(left),
+            coord(top + scale / 2.0),
+            d.strokes()
+        ));
+        svg.raw(&format!(
+            "<rect class=\"outline\" x=\"{}\" y=\"{}\" width=\"{SIDE}\" height=\"{}\"/>",
+            coord(left),
+            coord(top),
+            coord(height)
+        ));
+        for eighth in (0..=4).map(|i| i * d.rows() / 4) {
+            let at = top + eighth as f64 * scale;
+            let bit = number((eighth * d.columns()) as f64, 0);
+            svg.label("tick end", left - 6.0, at + 4.5, &bit);
+        }
+        for column in (0..=4).map(|i| i * d.columns() / 4) {
+            let at = left + column as f64 * scale;
+            svg.label("tick mid", at, top + height + 18.0, &column.to_string());
+        }
+        let middle = left + SIDE / 2.0;
+        let text = "place in the row (bits); row starts at the bit on the left";
+        svg.label("axis mid", middle, top + height + 38.0, text);
+    }
+}
+
+fn panels<'a>(link: &'a LinkData, SimulatedBits(bits): &'a SimulatedBits) -> Vec<Panel<'a>> {
+    let mut panels = vec![Panel {
+        difference: Difference::of(&bits.qap, &bits.user),
+        qap: &link.qap,
+        other: &link.user,
+        class: "cells-user",
+        verdict: "the code corrects them",
+    }];
+    if let Some(eve) = &bits.eve {
+        panels.push(Panel {
+            difference: Difference::of(&bits.qap, eve),
+            qap: &link.qap,
+            other: "Eve",
+            class: "cells-eve",
+            verdict: "near a coin toss",
+        });
+    }
+    panels.retain(|p| p.difference.bits > 0);
+    panels
+}
+
+fn describe(panels: &[Panel<'_>]) -> String {
+    let parts: Vec<String> = panels
+        .iter()
+        .map(|p| {
+            let share = percent(p.difference.share());
+            format!("{} and {} differ in {share} of {} bits", p.qap, p.other, p.difference.bits)
+        })
+        .collect();
+    parts.join("; ") + "."
+}
+
+/// The figure; `None` if the link has no bits.
+pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
+    let panels = panels(link, link.simulated_bits.as_ref()?);
+    let shown = panels.first()?.difference.cells.len();
+    let bits = panels.first()?.difference.bits;
+    let mut drawing = String::from("<div class=\"pair\">");
+    for (i, panel) in panels.iter().enumerate() {
+        let id = format!("{id}-{i}");
+        let title = format!("Raster of the bits of {} xor those of {}", panel.qap, panel.other);
+        let description = describe(std::slice::from_ref(panel));
+        let mut svg = Svg::open(&id, LEFT + SIDE + 12.0, panel.height(), &title, &description);
+        panel.draw(&mut svg, 0.0, 0.0);
+        drawing.push_str(&svg.close());
+    }
+    drawing.push_str("</div>");
+    let caption = format!(
+        "<strong>Where the key bits differ.</strong> Each cell is one bit of channel key, read \
+         line by line; it is filled where the two ends disagree. {shown} of {bits} bits are drawn. \
+         Between {qap} and {user} few cells are filled, and the polar code of the one-time pad \
+         corrects them. Eve, decoding with the same rule, disagrees in about every second bit: \
+         she might as well toss a coin. The bits are simulated ones, made for this picture; no \
+         key in use is ever drawn.",
+        shown = number(shown as f64, 0),
+        bits = number(bits as f64, 0),
+        qap = escape(&link.qap),
+        user = escape(&link.user),
+    );
+    Some(Figure { drawing, caption })
+}
+
+/// The bit raster alone, as an SVG file: QAP xor user beside QAP xor Eve.
+///
+/// It shows the first link that has bits of Eve, or else the first that has bits; a run without
+/// bits gives a small drawing that says so. About 60 kB for 16384 bits, light and dark.
+pub fn bit_raster_svg(run: &RunData) -> String {
+    let with_bits = || run.links.iter().filter_map(|l| Some((l, l.simulated_bits.as_ref()?)));
+    let chosen = with_bits().find(|(_, bits)| bits.0.eve.is_some()).or(with_bits().next());
+    let panels = chosen.map(|(link, bits)| panels(link, bits)).unwrap_or_default();
+
+    let width = 2.0 * (LEFT + SIDE) + 36.0;
+    let height = panels.iter().map(Panel::height).fold(60.0, f64::max) + 24.0;
+    let title = "Where the key bits of two ends differ";
+    let mut svg = Svg::open("bit-raster", width, height, title, &describe(&panels));
+    svg.raw(&format!("<style>{}</style>", include_str!("raster.css")));
+    svg.raw(&format!(
+        "<rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
+        coord(width - 1.0),
+        coord(height - 1.0)
+    ));
+    for (i, panel) in panels.iter().enumerate() {
+        panel.draw(&mut svg, i as f64 * (LEFT + SIDE + 12.0) + 4.0, 14.0);
+    }
+    if panels.is_empty() {
+        svg.label("sub", 20.0, 44.0, "This run holds no simulated bits.");
+    }
+    svg.close().replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1)
+}

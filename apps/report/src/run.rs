@@ -1,0 +1,380 @@
+//! The plain data of one run.
+
+use crate::ReportError;
+use crate::matrix::Matrix;
+use num_complex::Complex32;
+use serde::{Deserialize, Serialize};
+
+/// Everything a report shows of one run of one scenario.
+///
+/// serde carries the small parts only; the arrays are skipped and travel as `.npy` files, see
+/// [`RunData::save`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunData {
+    /// Name of the scenario: "hall".
+    pub scenario: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// The command that made the run, if it should be shown.
+    pub command: Option<String>,
+    /// Facts shown above the table: code, mode, key fingerprints, "unauthenticated".
+    pub facts: Vec<Fact>,
+    /// The rows of the table.
+    pub table: Vec<TableRow>,
+    /// The last-mile links, one a user.
+    pub links: Vec<LinkData>,
+}
+
+/// One line of "name: value".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// "Alice's key".
+    pub name: String,
+    /// "3f9a01c4".
+    pub value: String,
+}
+
+/// How the bits of a figure were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counting {
+    /// Not a count of bits.
+    None,
+    /// Bits as quantized, before any correction.
+    Raw,
+    /// Bits after error correction.
+    Corrected,
+    /// Bits that the ledger credits as secret.
+    Secret,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableRow {
+    /// "Key disagreement rate".
+    pub label: String,
+    /// The measured value in `unit`; `None` is shown as "not accounted".
+    pub value: Option<f64>,
+    /// Its 95 % interval, low and high, in `unit`.
+    pub interval: Option<[f64; 2]>,
+    /// The paper's figure in `unit`.
+    pub paper: Option<f64>,
+    /// "%", "bit/s" or empty.
+    pub unit: String,
+    /// How the bits were counted.
+    pub counting: Counting,
+    /// Decimals shown.
+    pub decimals: u8,
+}
+
+/// One last-mile link: a QAP and its user, with Eve listening near the user.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkData {
+    /// Name of the QAP: "QAP1".
+    pub qap: String,
+    /// Name of the user: "Alice".
+    pub user: String,
+    /// Air time of each kept probe in seconds from the start of the run, ascending: `[probes]`.
+    #[serde(skip)]
+    pub air_time_s: Vec<f64>,
+    /// Which carrier (index 0..52, ascending frequency) each column of `csi` holds.
+    pub carriers: Vec<u16>,
+    /// Channel estimate at each end, linear: `[probes, carriers]`.
+    #[serde(skip)]
+    pub csi: ByEnd<Matrix<Complex32>>,
+    /// The windows in the order of the probes.
+    pub windows: Vec<WindowData>,
+    /// The bits each end made; only ever of a simulation.
+    #[serde(skip)]
+    pub simulated_bits: Option<SimulatedBits>,
+    /// The groups sent over this link, one record an attempt, in the order of sending.
+    pub groups: Vec<GroupRecord>,
+    /// The share of wrong pad bits that the code corrects, 0..1.
+    pub tolerable_kdr: Option<f64>,
+    /// Channel impulse responses, if kept.
+    pub impulse: Option<Impulse>,
+}
+
+/// One value for each end of a link and, where there is an Eve, for her.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByEnd<T> {
+    /// At the QAP.
+    pub qap: T,
+    /// At the user.
+    pub user: T,
+    /// At Eve.
+    pub eve: Option<T>,
+}
+
+/// The bits of a *simulated* link, one 0 or 1 a byte, `[probes, features]` at each end.
+///
+/// They exist so that a demonstration can show where the ends disagree. The bits of a real link
+/// are key material and have no business in a report: leave [`LinkData::simulated_bits`] `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SimulatedBits(pub ByEnd<Matrix<u8>>);
+
+/// One closed window of probes, with its thresholds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowData {
+    /// Number of the window.
+    pub window: u32,
+    /// Its first probe, as a row of [`LinkData::csi`].
+    pub first: usize,
+    /// How many probes both ends kept.
+    pub probes: usize,
+    /// The selected carriers, ascending, as in [`LinkData::carriers`]: one a feature.
+    pub carriers: Vec<u16>,
+    /// The threshold of each feature at each end, in dB: 20*log10(abs(csi)).
+    pub thresholds_db: ByEnd<Vec<f32>>,
+}
+
+/// One attempt to hand over one group.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRecord {
+    /// Number of the group.
+    pub group: u64,
+    /// Attempt, 1 for the first.
+    pub attempt: u32,
+    /// Share of pad bits in which the user differs from the QAP, 0..1.
+    pub kdr: f64,
+    /// Share of pad bits in which Eve differs from the QAP, 0..1.
+    pub eve_kdr: Option<f64>,
+    /// Whether the user decoded the group.
+    pub decoded: bool,
+}
+
+/// Channel impulse responses over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Impulse {
+    /// Who measured: "Alice".
+    pub measured_by: String,
+    /// Air time of each frame in seconds, ascending: `[frames]`.
+    #[serde(skip)]
+    pub air_time_s: Vec<f64>,
+    /// The taps: `[frames, 32]`.
+    #[serde(skip)]
+    pub taps: Matrix<Complex32>,
+    /// Which tap is delay 0 (the strongest path): 8.
+    pub zero_tap: usize,
+    /// Time from tap to tap in seconds: 50e-9 at 20 Msample/s.
+    pub tap_spacing_s: f64,
+}
+
+impl RunData {
+    /// A run without any content yet.
+    pub fn new(scenario: impl Into<String>, seed: u64) -> Self {
+        Self {
+            scenario: scenario.into(),
+            seed,
+            command: None,
+            facts: Vec::new(),
+            table: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+
+    /// Adds a fact to those shown above the table.
+    pub fn fact(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.facts.push(Fact { name: name.into(), value: value.into() });
+    }
+
+    /// Whether the parts fit together: equal shapes at both ends, windows that lie within the
+    /// probes, finite numbers, rates within 0..=1.
+    pub fn validate(&self) -> Result<(), ReportError> {
+        for row in &self.table {
+            let numbers = [row.value, row.paper].into_iter().flatten();
+            let ends = row.interval.into_iter().flatten();
+            for x in numbers.chain(ends) {
+                expect(
+                    x.is_finite(),
+                    || format!("table row {:?}", row.label),
+                    "finite numbers",
+                    x,
+                )?;
+            }
+        }
+        self.links.iter().enumerate().try_for_each(|(i, link)| link.validate(i))
+    }
+}
+
+impl TableRow {
+    /// A row with one decimal, without interval and without a figure of the paper.
+    pub fn new(
+        label: impl Into<String>,
+        value: f64,
+        unit: impl Into<String>,
+        counting: Counting,
+    ) -> Self {
+        Self { value: Some(value), ..Self::not_accounted(label, unit, counting) }
+    }
+
+    /// A row whose value nobody has accounted for.
+    pub fn not_accounted(
+        label: impl Into<String>,
+        unit: impl Into<String>,
+        counting: Counting,
+    ) -> Self {
+        Self {
+            label: label.into(),
+            value: None,
+            interval: None,
+            paper: None,
+            unit: unit.into(),
+            counting,
+            decimals: 1,
+        }
+    }
+
+    /// With this 95 % interval.
+    pub fn interval(mut self, low: f64, high: f64) -> Self {
+        self.interval = Some([low, high]);
+        self
+    }
+
+    /// With the paper's figure beside it.
+    pub fn paper(mut self, value: f64) -> Self {
+        self.paper = Some(value);
+        self
+    }
+
+    /// With this number of decimals.
+    pub fn decimals(mut self, decimals: u8) -> Self {
+        self.decimals = decimals;
+        self
+    }
+}
+
+impl LinkData {
+    /// How many probes were kept.
+    pub fn probes(&self) -> usize {
+        self.air_time_s.len()
+    }
+
+    fn validate(&self, index: usize) -> Result<(), ReportError> {
+        let place = |field: &str| format!("link {index} ({} and {}), {field}", self.qap, self.user);
+        let probes = self.probes();
+        ascending(&self.air_time_s, || place("air_time_s"))?;
+
+        let shape = [probes, self.carriers.len()];
+        for (end, csi) in self.csi.named() {
+            let at = || place(&format!("csi of {end}"));
+            has_shape(csi, shape, at)?;
+            finite(csi, at)?;
+        }
+
+        let mut next = 0;
+        for (w, window) in self.windows.iter().enumerate() {
+            let at = || place(&format!("window {w}"));
+            let end = window.first.saturating_add(window.probes);
+            let range = format!("probes {}..{end}", window.first);
+            expect(
+                window.first >= next && end <= probes,
+                at,
+                &format!("a range within probes {next}..{probes}"),
+                range,
+            )?;
+            next = end;
+            let features = window.carriers.len();
+            for (name, levels) in window.thresholds_db.named() {
+                let what = format!("{features} thresholds of {name}, one a carrier");
+                expect(levels.len() == features, at, &what, levels.len())?;
+                for level in levels {
+                    expect(level.is_finite(), at, "finite thresholds", level)?;
+                }
+            }
+        }
+
+        if let Some(SimulatedBits(bits)) = &self.simulated_bits {
+            let shape = [probes, bits.qap.cols()];
+            for (end, bits) in bits.named() {
+                let at = || place(&format!("bits of {end}"));
+                has_shape(bits, shape, at)?;
+                if let Some(at_index) = bits.data().iter().position(|&bit| bit > 1) {
+                    let found = format!("{} at index {at_index}", bits.data()[at_index]);
+                    expect(false, at, "0 or 1", found)?;
+                }
+            }
+        }
+
+        let rates = self.groups.iter().flat_map(|g| [Some(g.kdr), g.eve_kdr]);
+        for rate in rates.chain([self.tolerable_kdr]).flatten() {
+            expect((0.0..=1.0).contains(&rate), || place("groups"), "a KDR in 0..=1", rate)?;
+        }
+
+        if let Some(impulse) = &self.impulse {
+            let at = || place("impulse");
+            ascending(&impulse.air_time_s, at)?;
+            has_shape(&impulse.taps, [impulse.air_time_s.len(), impulse.taps.cols()], at)?;
+            finite(&impulse.taps, at)?;
+            let spacing = impulse.tap_spacing_s;
+            expect(spacing.is_finite() && spacing > 0.0, at, "a tap spacing above 0 s", spacing)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T> ByEnd<T> {
+    /// The values with the names of their ends: "qap", "user" and, if there is one, "eve".
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &T)> {
+        [("qap", Some(&self.qap)), ("user", Some(&self.user)), ("eve", self.eve.as_ref())]
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
+}
+
+fn expect(
+    holds: bool,
+    place: impl Fn() -> String,
+    expected: &str,
+    found: impl ToString,
+) -> Result<(), ReportError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ReportError::Inconsistent {
+        place: place(),
+        expected: expected.into(),
+        found: found.to_string(),
+    })
+}
+
+fn has_shape<T: Copy>(
+    matrix: &Matrix<T>,
+    shape: [usize; 2],
+    place: impl Fn() -> String,
+) -> Result<(), ReportError> {
+    let found = [matrix.rows(), matrix.cols()];
+    expect(found == shape, place, &format!("shape {shape:?}"), format!("{found:?}"))
+}
+
+fn finite(matrix: &Matrix<Complex32>, place: impl Fn() -> String) -> Result<(), ReportError> {
+    let cols = matrix.cols().max(1);
+    match matrix.data().iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(i) => {
+            let found = format!("{} at [{}, {}]", matrix.data()[i], i / cols, i % cols);
+            expect(false, place, "finite values", found)
+        }
+    }
+}
+
+fn ascending(times: &[f64], place: impl Fn() -> String) -> Result<(), ReportError> {
+    for (i, t) in times.iter().enumerate() {
+        expect(t.is_finite(), &place, "finite air times", format!("{t} at index {i}"))?;
+    }
+    match times.windows(2).position(|pair| pair[1] < pair[0]) {
+        None => Ok(()),
+        Some(i) => {
+            let found = format!("{} s after {} s at index {}", times[i + 1], times[i], i + 1);
+            expect(false, place, "ascending air times", found)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The table of the run beside the paper's.
+
+use crate::run::{Counting, TableRow};
+use crate::svg::{Axis, coord, escape, number};
+use std::fmt::Write;
+
+/// The table as HTML; empty without rows.
+pub(crate) fn table(rows: &[TableRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Figure</th>\
+         <th scope=\"col\">Bits counted</th>\
+         <th scope=\"col\" class=\"n\">This run</th>\
+         <th scope=\"col\" class=\"n\">95 % interval</th>\
+         <th scope=\"col\" class=\"n\">The paper</th><th scope=\"col\">Unit</th>\
+         <th scope=\"col\"><span class=\"hidden\">Drawing</span></th></tr></thead>\n<tbody>\n",
+    );
+    for row in rows {
+        let decimals = usize::from(row.decimals);
+        let show = |x: f64| number(x, decimals);
+        let value = match row.value {
+            Some(value) => format!("<td class=\"n value\">{}</td>", show(value)),
+            None => "<td class=\"n quiet\">not accounted</td>".into(),
+        };
+        let interval = row.interval.map_or_else(dash, |[low, high]| {
+            format!("<td class=\"n\">{} \u{2013} {}</td>", show(low), show(high))
+        });
+        let paper =
+            row.paper.map_or_else(dash, |x| format!("<td class=\"n paper\">{}</td>", show(x)));
+        let _ = writeln!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td class=\"quiet\">{}</td>{value}{interval}{paper}\
+             <td class=\"quiet\">{}</td><td class=\"whisker\">{}</td></tr>",
+            escape(&row.label),
+            counted(row.counting),
+            escape(&row.unit),
+            whisker(row)
+        );
+    }
+    out.push_str("</tbody></table></div>\n");
+    out
+}
+
+fn dash() -> String {
+    "<td class=\"n quiet\">\u{2013}</td>".into()
+}
+
+fn counted(counting: Counting) -> &'static str {
+    match counting {
+        Counting::None => "",
+        Counting::Raw => "raw",
+        Counting::Corrected => "corrected",
+        Counting::Secret => "secret",
+    }
+}
+
+/// Interval, value and the paper's figure on a small scale of their own.
+fn whisker(row: &TableRow) -> String {
+    let (Some(value), Some([low, high])) = (row.value, row.interval) else {
+        return String::new();
+    };
+    let all = [value, low, high, row.paper.unwrap_or(value)];
+    let (min, max) = all.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+    if !(min.is_finite() && max.is_finite()) || max <= min {
+        return String::new();
+    }
+    let axis = Axis::new((min, max), (8.0, 112.0));
+    let (l, h, v) = (coord(axis.at(low)), coord(axis.at(high)), coord(axis.at(value)));
+    let paper = row.paper.map_or(String::new(), |x| {
+        format!("<path class=\"paper-mark\" d=\"M{} 3v16\"/>", coord(axis.at(x)))
+    });
+    format!(
+        "<svg viewBox=\"0 0 120 22\" width=\"120\" height=\"22\" aria-hidden=\"true\">\
+         <path class=\"bar\" d=\"M{l} 11H{h}M{l} 7v8M{h} 7v8\"/>{paper}\
+         <circle class=\"spot\" cx=\"{v}\" cy=\"11\" r=\"4\"/></svg>"
+    )
+}
