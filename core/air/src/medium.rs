@@ -11,13 +11,15 @@
 //! ```
 //!
 //! The state machine holds no samples of noise, no threads and no clock. It answers one question
-//! per radio, [`Medium::step`]: receive these samples now, skip to there, take this wired message,
-//! wait for somebody's promise, or end. What the answers are depends on air times only, so a run
-//! does not depend on the order in which threads ask; only how a stretch is cut into pieces does.
+//! per radio, [`Medium::step`]: receive these samples now, take this wired message, know how far a
+//! wire is complete, wait for somebody's promise, or end. What the answers are depends on air times
+//! only, so a run does not depend on the order in which threads ask; only how a stretch is cut into
+//! pieces does.
 //!
-//! Radios of different cells do not hear each other. Wired messages (between two access points)
-//! carry an arrival time and take part in the lock step: a radio does not pass the promise of a
-//! peer that could still send it a message.
+//! Radios receive in *gates* that are announced in order of time and never withdrawn; the time
+//! between them costs nothing. Radios of different cells do not hear each other. Wired messages
+//! (between two access points) carry an arrival time, and the sender's promises for its wires are
+//! passed on, so that the receiver can keep in step.
 
 use num_complex::Complex32;
 use std::collections::VecDeque;
@@ -78,6 +80,28 @@ pub struct Wired<W> {
     pub payload: W,
 }
 
+/// What a radio has promised; no number ever goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Promises {
+    /// No burst that is not handed over starts before this sample.
+    pub transmit: Air,
+    /// No wired message that is not handed over arrives before this time.
+    pub wire: Air,
+    /// No gate that is not announced begins before this sample, and no open one is ended before it.
+    pub listen: Air,
+}
+
+impl Promises {
+    /// Nothing will come any more.
+    pub const SILENT: Promises = Promises { transmit: Air::MAX, wire: Air::MAX, listen: Air::MAX };
+
+    fn raise(&mut self, to: Promises) {
+        self.transmit = self.transmit.max(to.transmit);
+        self.wire = self.wire.max(to.wire);
+        self.listen = self.listen.max(to.listen);
+    }
+}
+
 /// What a radio does next; the answer of [`Medium::step`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step<W> {
@@ -87,19 +111,23 @@ pub enum Step<W> {
         from: Air,
         /// After the last sample.
         to: Air,
+        /// The radio stops listening at `to`.
+        last: bool,
         /// All bursts of other radios that can be heard in it, ordered by (start, radio).
         bursts: Vec<Transmission>,
     },
-    /// Nothing to listen to before `until`.
-    Skip {
-        /// The new position of the radio.
+    /// A wired message.
+    Wired(Wired<W>),
+    /// Every message of `from` that arrives before `until` was handed over.
+    WireHorizon {
+        /// The sender.
+        from: RadioId,
+        /// Its promise.
         until: Air,
     },
-    /// A wired message whose arrival lies before the next position.
-    Wired(Wired<W>),
     /// Nothing can be said before somebody promises more.
     Wait,
-    /// The radio has left, or nothing can ever happen to it again.
+    /// The radio has left.
     End,
 }
 
@@ -116,12 +144,12 @@ pub enum MediumError {
         /// The promise that it breaks.
         promise: Air,
     },
-    /// A listening gate starts in time that the radio may have skipped already.
-    #[error("radio {radio}: listening from {from} is asked for after the promise {promise}")]
+    /// A listening gate begins or ends in time that the radio may have passed already.
+    #[error("radio {radio}: a gate with an edge at {from} comes after the promise {promise}")]
     LateGate {
         /// Who.
         radio: usize,
-        /// Start of the gate.
+        /// Edge of the gate.
         from: Air,
         /// The promise that it breaks.
         promise: Air,
@@ -156,41 +184,57 @@ pub enum MediumError {
 struct State<W> {
     cell: u32,
     kind: RadioKind,
-    /// Nothing that this radio has not handed over takes effect before this time.
-    promise: Air,
-    /// Everything before this sample has been received or skipped.
+    promises: Promises,
+    /// Everything before this sample has been received or passed.
     position: Air,
     /// Disjoint, ascending, not before `position`; the last one may be open-ended.
     gates: VecDeque<(Air, Air)>,
     /// Ordered by (arrival, from, number).
     inbox: VecDeque<Wired<W>>,
-    peers: Vec<usize>,
+    /// Wired radios, and how far each was last said to be complete.
+    peers: Vec<(usize, Air)>,
     sent: u64,
     left: bool,
+}
+
+impl<W> State<W> {
+    /// First sample that the radio may still receive.
+    fn floor(&self) -> Air {
+        let next = self.gates.front().map_or(self.promises.listen, |gate| gate.0);
+        if self.left { Air::MAX } else { self.position.max(next) }
+    }
+
+    fn check_gate(&self, radio: RadioId, from: Air) -> Result<(), MediumError> {
+        let promise = self.promises.listen;
+        if from < promise && !self.left {
+            return Err(MediumError::LateGate { radio: radio.0, from, promise });
+        }
+        Ok(())
+    }
 }
 
 /// The shared bookkeeping of all cells; see the [module](self) for the rules.
 ///
 /// ```
-/// use crqkd_air::medium::{Medium, RadioKind, Step};
+/// use crqkd_air::medium::{Medium, Promises, RadioKind, Step};
 /// let mut medium = Medium::<()>::new(64);
 /// let qap = medium.join(0, RadioKind::Transceiver);
 /// let user = medium.join(0, RadioKind::Transceiver);
-/// medium.listen(user, 900, 2_000).unwrap();
-/// medium.transmit(qap, 1_000, vec![Default::default(); 500].into()).unwrap();
-/// medium.promise(user, 5_000);
-/// assert_eq!(medium.step(user, 4096), Step::Skip { until: 900 });
+/// medium.listen(user, 900, 2_000)?;
+/// medium.transmit(qap, 1_000, vec![Default::default(); 500].into())?;
 /// assert_eq!(medium.step(user, 4096), Step::Wait); // the access point has not promised yet
-/// medium.promise(qap, 1_500);
-/// let Step::Receive { from: 900, to: 1_500, bursts } = medium.step(user, 4096) else { panic!() };
+/// medium.promise(qap, Promises { transmit: 1_500, ..Default::default() });
+/// let Step::Receive { from: 900, to: 1_500, last: false, bursts } = medium.step(user, 4096) else {
+///     unreachable!()
+/// };
 /// assert_eq!(bursts.len(), 1);
+/// # Ok::<(), crqkd_air::medium::MediumError>(())
 /// ```
 #[derive(Debug)]
 pub struct Medium<W> {
     radios: Vec<State<W>>,
     bursts: VecDeque<Transmission>,
     echo: Air,
-    leash: Air,
 }
 
 /// How far a transmitter may run ahead of the slowest receiver of its cell: 2 s of air, which
@@ -200,7 +244,7 @@ pub const LEASH: Air = 40_000_000;
 impl<W> Medium<W> {
     /// An empty medium on which a burst can be heard until `echo` samples after its end.
     pub fn new(echo: Air) -> Self {
-        Medium { radios: Vec::new(), bursts: VecDeque::new(), echo, leash: LEASH }
+        Medium { radios: Vec::new(), bursts: VecDeque::new(), echo }
     }
 
     /// Adds a radio to a cell. It stands at air time 0 and has promised nothing.
@@ -208,7 +252,7 @@ impl<W> Medium<W> {
         self.radios.push(State {
             cell,
             kind,
-            promise: 0,
+            promises: Promises::default(),
             position: 0,
             gates: VecDeque::new(),
             inbox: VecDeque::new(),
@@ -221,9 +265,9 @@ impl<W> Medium<W> {
 
     /// Lays a wire between two radios, for both directions.
     pub fn connect(&mut self, a: RadioId, b: RadioId) {
-        if a != b && !self.radios[a.0].peers.contains(&b.0) {
-            self.radios[a.0].peers.push(b.0);
-            self.radios[b.0].peers.push(a.0);
+        if a != b && !self.radios[a.0].peers.iter().any(|peer| peer.0 == b.0) {
+            self.radios[a.0].peers.push((b.0, 0));
+            self.radios[b.0].peers.push((a.0, 0));
         }
     }
 
@@ -244,61 +288,47 @@ impl<W> Medium<W> {
         if state.kind == RadioKind::Receiver {
             return Err(MediumError::NotATransmitter { radio: radio.0 });
         }
-        if start < state.promise {
-            let promise = state.promise;
+        let promise = state.promises.transmit;
+        if start < promise {
             return Err(MediumError::LateBurst { radio: radio.0, start, promise });
         }
         self.bursts.push_back(Transmission { radio, start, samples });
         Ok(())
     }
 
-    /// Promises that nothing not yet handed over takes effect before `until`: no burst starts, no
-    /// wired message arrives, no listening begins. A smaller value than before changes nothing.
-    pub fn promise(&mut self, radio: RadioId, until: Air) {
-        let state = &mut self.radios[radio.0];
-        state.promise = state.promise.max(until);
+    /// Raises the radio's promises; a smaller value than before changes nothing.
+    pub fn promise(&mut self, radio: RadioId, promises: Promises) {
+        self.radios[radio.0].promises.raise(promises);
     }
 
-    /// Listens to `[from, to)` too. Ends an open-ended listening at `to`.
-    ///
-    /// # Errors
-    /// When `from` lies before the radio's own promise: the time may have been skipped.
-    pub fn listen(&mut self, radio: RadioId, from: Air, to: Air) -> Result<(), MediumError> {
-        let state = &mut self.radios[radio.0];
-        if state.left {
-            return Ok(());
-        }
-        if from < state.promise {
-            let promise = state.promise;
-            return Err(MediumError::LateGate { radio: radio.0, from, promise });
-        }
-        if let Some(last) = state.gates.back_mut()
-            && last.1 == Air::MAX
-        {
-            if last.0 <= from {
-                last.1 = to;
-                return Ok(());
-            }
-            state.gates.pop_back();
-        }
-        insert(&mut state.gates, from, to);
-        Ok(())
-    }
-
-    /// Listens from `from` on until a later [`listen`](Self::listen) ends it.
+    /// Listens to `[from, to)` too; `to` may be `Air::MAX`, see [`listen_until`](Self::listen_until).
     ///
     /// # Errors
     /// When `from` lies before the radio's own promise.
-    pub fn listen_always(&mut self, radio: RadioId, from: Air) -> Result<(), MediumError> {
+    pub fn listen(&mut self, radio: RadioId, from: Air, to: Air) -> Result<(), MediumError> {
         let state = &mut self.radios[radio.0];
-        if state.left {
-            return Ok(());
+        state.check_gate(radio, from)?;
+        if !state.left {
+            insert(&mut state.gates, from, to);
         }
-        if from < state.promise {
-            let promise = state.promise;
-            return Err(MediumError::LateGate { radio: radio.0, from, promise });
+        Ok(())
+    }
+
+    /// Ends an open gate at `at`; without one nothing changes.
+    ///
+    /// # Errors
+    /// When `at` lies before the radio's own promise.
+    pub fn listen_until(&mut self, radio: RadioId, at: Air) -> Result<(), MediumError> {
+        let state = &mut self.radios[radio.0];
+        state.check_gate(radio, at)?;
+        if let Some(gate) = state.gates.back_mut()
+            && gate.1 == Air::MAX
+        {
+            gate.1 = at;
+            if gate.0 >= at {
+                state.gates.pop_back();
+            }
         }
-        insert(&mut state.gates, from, Air::MAX);
         Ok(())
     }
 
@@ -317,11 +347,11 @@ impl<W> Medium<W> {
             return Ok(());
         }
         let sender = &mut self.radios[from.0];
-        if !sender.peers.contains(&to.0) {
+        if !sender.peers.iter().any(|peer| peer.0 == to.0) {
             return Err(MediumError::NoWire { from: from.0, to: to.0 });
         }
-        if arrival < sender.promise {
-            let promise = sender.promise;
+        let promise = sender.promises.wire;
+        if arrival < promise {
             return Err(MediumError::LateWire { radio: from.0, arrival, promise });
         }
         let message = Wired { arrival, from, number: sender.sent, payload };
@@ -338,7 +368,7 @@ impl<W> Medium<W> {
     pub fn leave(&mut self, radio: RadioId) {
         let state = &mut self.radios[radio.0];
         state.left = true;
-        state.promise = Air::MAX;
+        state.promises = Promises::SILENT;
         state.gates.clear();
         state.inbox.clear();
     }
@@ -348,71 +378,75 @@ impl<W> Medium<W> {
         self.radios[radio.0].left
     }
 
-    /// Everything before this sample has been received or skipped by the radio.
+    /// Everything before this sample has been received or passed by the radio.
     pub fn position(&self, radio: RadioId) -> Air {
         self.radios[radio.0].position
     }
 
-    /// What the radio would do next, without doing it; `max` bounds the samples to receive.
-    pub fn peek(&self, radio: RadioId, max: usize) -> StepKind {
+    /// True when [`step`](Self::step) would answer something else than [`Step::Wait`].
+    pub fn can_step(&self, radio: RadioId) -> bool {
         let state = &self.radios[radio.0];
-        if state.left {
-            return StepKind::End;
-        }
-        let position = state.position;
-        let limit = state.promise.min(self.wire_horizon(radio)).min(self.leash_end(radio));
-        let gate = state.gates.front().copied();
-        let kind = match gate {
-            Some((from, to)) if from <= position => {
-                let end = position.saturating_add(max as Air);
-                let horizon = self.horizon(radio);
-                if limit == Air::MAX && horizon == Air::MAX && !self.audible_after(radio, position)
-                {
-                    return StepKind::End;
-                }
-                StepKind::Receive { from: position, to: to.min(limit).min(horizon).min(end) }
-            }
-            Some((from, _)) => StepKind::Skip { until: from.min(limit) },
-            None => StepKind::Skip { until: limit },
-        };
-        let until = match kind {
-            StepKind::Receive { to, .. } => to,
-            StepKind::Skip { until } => until,
-            _ => position,
-        };
-        match state.inbox.front() {
-            Some(message) if message.arrival < until || until == Air::MAX => StepKind::Wired,
-            _ if until <= position => StepKind::Wait,
-            _ if until == Air::MAX => StepKind::End,
-            _ => kind,
-        }
+        state.left
+            || !state.inbox.is_empty()
+            || self.news(radio).is_some()
+            || self.receivable(radio, 1).is_some()
     }
 
     /// Takes the radio's next step and moves its position over it. `max` bounds the number of
     /// samples to receive in one step.
     pub fn step(&mut self, radio: RadioId, max: usize) -> Step<W> {
-        match self.peek(radio, max) {
-            StepKind::Receive { from, to } => {
-                let bursts = self.audible(radio, from, to);
-                self.advance(radio, to);
-                Step::Receive { from, to, bursts }
-            }
-            StepKind::Skip { until } => {
-                self.advance(radio, until);
-                Step::Skip { until }
-            }
-            StepKind::Wired => {
-                let message = self.radios[radio.0].inbox.pop_front();
-                Step::Wired(message.expect("peek saw a message"))
-            }
-            StepKind::Wait => Step::Wait,
-            StepKind::End => Step::End,
+        if self.radios[radio.0].left {
+            return Step::End;
         }
+        if let Some(message) = self.radios[radio.0].inbox.pop_front() {
+            return Step::Wired(message);
+        }
+        if let Some((peer, until)) = self.news(radio) {
+            self.radios[radio.0].peers[peer].1 = until;
+            let from = RadioId(self.radios[radio.0].peers[peer].0);
+            return Step::WireHorizon { from, until };
+        }
+        let Some((from, to, last)) = self.receivable(radio, max) else { return Step::Wait };
+        let bursts = self.audible(radio, from, to);
+        let state = &mut self.radios[radio.0];
+        state.position = to;
+        if last {
+            state.gates.pop_front();
+        } else if let Some(gate) = state.gates.front_mut() {
+            gate.0 = to;
+        }
+        if self.bursts.len() >= 16 {
+            self.prune();
+        }
+        Step::Receive { from, to, last, bursts }
     }
 
     /// Number of bursts kept because somebody may still hear them.
     pub fn bursts_kept(&self) -> usize {
         self.bursts.len()
+    }
+
+    /// A wired peer that has promised more than was passed on: its place and its promise.
+    fn news(&self, radio: RadioId) -> Option<(usize, Air)> {
+        let peers = self.radios[radio.0].peers.iter().enumerate();
+        peers
+            .map(|(place, &(peer, told))| (place, told, self.radios[peer].promises.wire))
+            .find(|(_, told, promise)| promise > told)
+            .map(|(place, _, promise)| (place, promise))
+    }
+
+    /// What of the next gate can be received: from, to, and whether it ends there.
+    fn receivable(&self, radio: RadioId, max: usize) -> Option<(Air, Air, bool)> {
+        let state = &self.radios[radio.0];
+        let &(from, to) = state.gates.front()?;
+        // An open gate may be ended at any sample from the promise on, and its last sample must
+        // still come then.
+        let end = if to == Air::MAX { state.promises.listen.saturating_sub(1) } else { to };
+        let until = end
+            .min(from.saturating_add(max as Air))
+            .min(self.horizon(radio))
+            .min(self.leash_end(radio));
+        (until > from).then_some((from, until, until == to))
     }
 
     /// The bursts of other radios of the cell that can be heard within `[from, to)`.
@@ -429,10 +463,6 @@ impl<W> Medium<W> {
         heard
     }
 
-    fn audible_after(&self, radio: RadioId, from: Air) -> bool {
-        !self.audible(radio, from, Air::MAX).is_empty()
-    }
-
     /// No other transmitter of the cell starts anything new before this time.
     fn horizon(&self, radio: RadioId) -> Air {
         let cell = self.radios[radio.0].cell;
@@ -440,15 +470,9 @@ impl<W> Medium<W> {
             .iter()
             .enumerate()
             .filter(|(i, s)| *i != radio.0 && s.cell == cell && s.kind == RadioKind::Transceiver)
-            .map(|(_, s)| s.promise)
+            .map(|(_, s)| s.promises.transmit)
             .min()
             .unwrap_or(Air::MAX)
-    }
-
-    /// No message of a wired peer arrives before this time that is not in the inbox.
-    fn wire_horizon(&self, radio: RadioId) -> Air {
-        let peers = &self.radios[radio.0].peers;
-        peers.iter().map(|&p| self.radios[p].promise).min().unwrap_or(Air::MAX)
     }
 
     /// Transmitters wait for the slowest receiver of the cell, with [`LEASH`] to spare.
@@ -459,64 +483,22 @@ impl<W> Medium<W> {
         }
         self.radios
             .iter()
-            .filter(|s| s.cell == me.cell && s.kind == RadioKind::Receiver && !s.left)
-            .map(|s| s.position.saturating_add(self.leash))
+            .filter(|s| s.cell == me.cell && s.kind == RadioKind::Receiver)
+            .map(|s| s.floor().saturating_add(LEASH))
             .min()
             .unwrap_or(Air::MAX)
     }
 
-    fn advance(&mut self, radio: RadioId, to: Air) {
-        let state = &mut self.radios[radio.0];
-        state.position = to;
-        while let Some(gate) = state.gates.front_mut() {
-            if gate.1 <= to {
-                state.gates.pop_front();
-            } else {
-                gate.0 = gate.0.max(to.min(gate.1));
-                break;
-            }
-        }
-        if self.bursts.len() >= 16 {
-            self.prune();
-        }
-    }
-
     /// Forgets bursts that every radio of their cell has passed.
     fn prune(&mut self) {
-        let radios = &self.radios;
-        let echo = self.echo;
+        let (radios, echo) = (&self.radios, self.echo);
         self.bursts.retain(|b| {
             let cell = radios[b.radio.0].cell;
-            radios
-                .iter()
-                .enumerate()
-                .filter(|(i, s)| s.cell == cell && !s.left && *i != b.radio.0)
-                .any(|(_, s)| s.position < b.end().saturating_add(echo))
+            let mut others =
+                radios.iter().enumerate().filter(|(i, s)| s.cell == cell && *i != b.radio.0);
+            others.any(|(_, s)| s.floor() < b.end().saturating_add(echo))
         });
     }
-}
-
-/// [`Step`] without the message: what [`Medium::peek`] sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// See [`Step::Receive`].
-    Receive {
-        /// First sample.
-        from: Air,
-        /// After the last sample.
-        to: Air,
-    },
-    /// See [`Step::Skip`].
-    Skip {
-        /// The new position of the radio.
-        until: Air,
-    },
-    /// See [`Step::Wired`].
-    Wired,
-    /// See [`Step::Wait`].
-    Wait,
-    /// See [`Step::End`].
-    End,
 }
 
 /// Inserts `[from, to)` into disjoint ascending gates, merging what touches.

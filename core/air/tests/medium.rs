@@ -1,6 +1,6 @@
 //! The lock step of the virtual air under scripted and random use.
 
-use crqkd_air::medium::{Air, LEASH, Medium, MediumError, RadioId, RadioKind, Step};
+use crqkd_air::medium::{Air, LEASH, Medium, MediumError, Promises, RadioId, RadioKind, Step};
 use num_complex::Complex32;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -16,40 +16,56 @@ fn pair() -> (Medium<u32>, RadioId, RadioId) {
     (medium, a, b)
 }
 
-/// (from, to, starts of the bursts)
-fn received<W>(step: Step<W>) -> (Air, Air, Vec<Air>) {
-    let Step::Receive { from, to, bursts } = step else { unreachable!("not a reception") };
-    (from, to, bursts.iter().map(|b| b.start).collect())
+fn all(air: Air) -> Promises {
+    Promises { transmit: air, wire: air, listen: air }
+}
+
+/// (from, to, it is the last of the gate, starts of the bursts)
+fn received<W>(step: Step<W>) -> (Air, Air, bool, Vec<Air>) {
+    let Step::Receive { from, to, last, bursts } = step else { unreachable!("not a reception") };
+    (from, to, last, bursts.iter().map(|b| b.start).collect())
 }
 
 #[test]
 fn a_gate_is_received_once_the_other_has_promised() {
     let (mut m, a, b) = pair();
     m.listen(b, 100, 300).unwrap();
-    m.promise(b, 1_000);
-    assert_eq!(m.step(b, 1_000), Step::Skip { until: 100 });
+    m.listen(b, 5_000, 5_001).unwrap();
     assert_eq!(m.step(b, 1_000), Step::Wait);
     m.transmit(a, 150, burst(10)).unwrap();
     assert_eq!(m.step(b, 1_000), Step::Wait, "a burst alone promises nothing");
-    m.promise(a, 250);
-    assert_eq!(received(m.step(b, 100)), (100, 200, vec![150]));
-    assert_eq!(received(m.step(b, 100)), (200, 250, vec![150]), "the echo of 64 samples");
-    m.promise(a, 2_000);
-    assert_eq!(received(m.step(b, 100)), (250, 300, vec![]));
-    assert_eq!(m.step(b, 100), Step::Skip { until: 1_000 });
-    assert_eq!(m.step(b, 100), Step::Wait, "its own promise holds it");
+    m.promise(a, all(250));
+    assert_eq!(received(m.step(b, 100)), (100, 200, false, vec![150]));
+    assert_eq!(received(m.step(b, 100)), (200, 250, false, vec![150]), "its echo");
+    assert_eq!(m.step(b, 1_000), Step::Wait);
+    m.promise(a, all(2_000));
+    assert_eq!(received(m.step(b, 100)), (250, 300, true, vec![]));
+    assert_eq!(m.step(b, 1_000), Step::Wait);
+    m.promise(a, all(9_000));
+    assert_eq!(received(m.step(b, 100)), (5_000, 5_001, true, vec![]));
+    assert_eq!(m.step(b, 1_000), Step::Wait);
+}
+
+#[test]
+fn an_echo_is_heard_after_the_end_of_its_burst() {
+    let (mut m, a, b) = pair();
+    m.transmit(a, 100, burst(10)).unwrap();
+    m.listen(b, 173, 180).unwrap();
+    m.promise(a, all(1_000));
+    assert_eq!(received(m.step(b, 1)), (173, 174, false, vec![100]));
+    assert_eq!(received(m.step(b, 1)), (174, 175, false, vec![]));
 }
 
 #[test]
 fn what_comes_after_a_promise_is_refused() {
     let (mut m, a, b) = pair();
     m.connect(a, b);
-    m.promise(a, 500);
-    m.promise(a, 400); // changes nothing
+    m.promise(a, all(500));
+    m.promise(a, all(400)); // changes nothing
     let late = |e: Result<(), MediumError>| e.unwrap_err().to_string();
     assert!(late(m.transmit(a, 499, burst(1))).contains("499"));
     assert!(late(m.listen(a, 499, 600)).contains("499"));
-    assert!(late(m.listen_always(a, 499)).contains("499"));
+    assert!(late(m.listen_until(a, 499)).contains("499"));
     assert!(late(m.wire(a, b, 499, 0)).contains("499"));
     m.transmit(a, 500, burst(1)).unwrap();
     let eve = m.join(0, RadioKind::Receiver);
@@ -61,81 +77,75 @@ fn what_comes_after_a_promise_is_refused() {
 fn cells_do_not_hear_each_other() {
     let mut m = Medium::<()>::new(0);
     let [a, b] = [0, 1].map(|cell| m.join(cell, RadioKind::Transceiver));
-    m.listen_always(b, 0).unwrap();
+    m.listen(b, 0, 100).unwrap();
     m.transmit(a, 10, burst(10)).unwrap();
-    m.promise(b, 100);
-    assert_eq!(received(m.step(b, 1_000)), (0, 100, vec![]));
+    assert_eq!(received(m.step(b, 1_000)), (0, 100, true, vec![]));
 }
 
 #[test]
 fn nobody_waits_for_a_receiver_but_only_so_far() {
     let (mut m, a, b) = pair();
     let eve = m.join(0, RadioKind::Receiver);
-    m.promise(a, 3 * LEASH);
-    m.promise(b, 3 * LEASH);
-    assert_eq!(m.step(a, 1), Step::Skip { until: LEASH });
+    m.promise(b, all(3 * LEASH));
+    m.listen(a, 0, 2 * LEASH).unwrap();
+    m.listen(eve, 10, 20).unwrap();
+    assert_eq!(received(m.step(a, usize::MAX)), (0, LEASH + 10, false, vec![]));
     assert_eq!(m.step(a, 1), Step::Wait);
-    m.promise(eve, 10);
-    assert_eq!(m.step(eve, 1), Step::Skip { until: 10 });
-    assert_eq!(m.step(a, 1), Step::Skip { until: LEASH + 10 });
     m.leave(eve);
-    assert_eq!(m.step(a, 1), Step::Skip { until: 3 * LEASH });
+    assert_eq!(received(m.step(a, usize::MAX)), (LEASH + 10, 2 * LEASH, true, vec![]));
 }
 
 #[test]
 fn a_radio_that_leaves_counts_as_silent() {
     let (mut m, a, b) = pair();
-    m.listen_always(b, 0).unwrap();
-    m.promise(b, 1_000);
+    m.connect(a, b);
+    m.listen(b, 0, 1_000).unwrap();
     m.transmit(a, 5, burst(10)).unwrap();
     m.leave(a);
     assert_eq!(m.step(a, 10), Step::End);
     assert_eq!(m.transmit(a, 0, burst(1)), Ok(()), "dropped");
-    assert_eq!(received(m.step(b, 2_000)), (0, 1_000, vec![5]), "its burst stays on the air");
-    assert_eq!(m.step(b, 10), Step::Wait, "until it promises more");
-    m.promise(b, Air::MAX);
-    assert_eq!(m.step(b, 10), Step::End, "nothing can come and it wants nothing");
+    assert_eq!(m.step(b, 10), Step::WireHorizon { from: a, until: Air::MAX });
+    assert_eq!(received(m.step(b, 2_000)), (0, 1_000, true, vec![5]), "its burst stays on the air");
+    assert_eq!(m.step(b, 10), Step::Wait);
 }
 
 #[test]
-fn wired_messages_come_in_the_order_of_their_arrival_and_hold_the_receiver() {
+fn wired_messages_come_before_the_promise_that_covers_them() {
     let mut m = Medium::new(0);
     let [a, b, c] = [0, 1, 2].map(|cell| m.join(cell, RadioKind::Transceiver));
     m.connect(a, c);
     m.connect(b, c);
-    m.promise(c, 10_000);
-    assert_eq!(m.step(c, 1), Step::Wait, "a peer may still send a message for time 0");
     m.wire(b, c, 700, 'x').unwrap();
     m.wire(a, c, 700, 'y').unwrap();
     m.wire(a, c, 600, 'z').unwrap();
-    m.promise(a, 650);
-    m.promise(b, 1_000);
+    m.promise(a, all(650));
+    m.promise(b, all(300));
+    m.promise(b, all(600));
     let mut seen = Vec::new();
-    let mut take = |m: &mut Medium<char>| loop {
+    loop {
         match m.step(c, 1) {
-            Step::Wired(w) => seen.push((w.arrival, w.from.index(), w.payload)),
-            step => break step,
+            Step::Wired(w) => seen.push((w.arrival, w.from.index(), Some(w.payload))),
+            Step::WireHorizon { from, until } => seen.push((until, from.index(), None)),
+            step => break assert_eq!(step, Step::Wait),
         }
-    };
-    assert_eq!(take(&mut m), Step::Skip { until: 650 });
-    m.promise(a, 5_000);
-    assert_eq!(take(&mut m), Step::Skip { until: 1_000 });
-    assert_eq!(seen, [(600, 0, 'z'), (700, 0, 'y'), (700, 1, 'x')]);
+    }
+    let messages = [(600, 0, Some('z')), (700, 0, Some('y')), (700, 1, Some('x'))];
+    assert_eq!(seen[..3], messages);
+    assert_eq!(seen[3..], [(650, 0, None), (600, 1, None)]);
 }
 
 #[test]
-fn a_gate_ends_open_ended_listening() {
+fn an_open_gate_ends_where_it_is_told_to_and_its_end_is_seen() {
     let (mut m, a, b) = pair();
-    m.promise(a, 100_000);
-    m.listen_always(b, 0).unwrap();
-    m.promise(b, 500);
-    assert_eq!(received(m.step(b, 9_999)), (0, 500, vec![]));
-    m.listen(b, 800, 900).unwrap();
+    m.promise(a, all(100_000));
+    m.listen(b, 0, Air::MAX).unwrap();
+    assert_eq!(m.step(b, 9_999), Step::Wait, "it might be ended at once");
+    m.promise(b, all(500));
+    assert_eq!(received(m.step(b, 9_999)), (0, 499, false, vec![]));
+    m.listen_until(b, 500).unwrap();
     m.listen(b, 2_000, 2_100).unwrap();
-    m.promise(b, 50_000);
-    assert_eq!(received(m.step(b, 9_999)), (500, 900, vec![]));
-    assert_eq!(m.step(b, 9_999), Step::Skip { until: 2_000 });
-    assert_eq!(received(m.step(b, 9_999)), (2_000, 2_100, vec![]));
+    assert_eq!(received(m.step(b, 9_999)), (499, 500, true, vec![]));
+    assert_eq!(received(m.step(b, 9_999)), (2_000, 2_100, true, vec![]));
 }
 
 #[derive(Clone, Debug)]
@@ -157,21 +167,22 @@ fn op() -> impl Strategy<Value = Op> {
 
 proptest! {
     /// Whatever the order of calls: nobody receives a stretch into which a burst is put later, what is
-    /// received lies inside the gates, without overlap, and no burst is forgotten too early.
+    /// received is what was asked for, in order and once, and no burst is forgotten too early.
     #[test]
     fn nothing_is_heard_late_or_twice(ops in prop::collection::vec(op(), 1..400)) {
         let mut m = Medium::<()>::new(8);
         let kinds = [RadioKind::Transceiver, RadioKind::Transceiver, RadioKind::Receiver];
         let radios = kinds.map(|k| m.join(0, k));
         let mut promised = [0u64; 3];
-        let mut gates: [Vec<(Air, Air)>; 3] = Default::default();
+        let mut wanted: [Vec<Air>; 3] = Default::default();
+        let mut got: [Vec<Air>; 3] = Default::default();
         let mut sent: Vec<(usize, Air, Air)> = Vec::new();
         let mut heard: Vec<(usize, Air, Air, Vec<Air>)> = Vec::new();
         for op in ops {
             match op {
                 Op::Promise(r, by) => {
                     promised[r] += by;
-                    m.promise(radios[r], promised[r]);
+                    m.promise(radios[r], all(promised[r]));
                 }
                 Op::Transmit(r, after, len) if r < 2 => {
                     let start = promised[r] + after;
@@ -180,32 +191,29 @@ proptest! {
                 }
                 Op::Transmit(..) => {}
                 Op::Listen(r, after, len) => {
-                    let from = promised[r] + after;
+                    // Gates come in order.
+                    let from = wanted[r].last().map_or(0, |t| t + 1).max(promised[r] + after);
                     m.listen(radios[r], from, from + len).unwrap();
-                    gates[r].push((from, from + len));
+                    wanted[r].extend(from..from + len);
                 }
                 Op::Step(r, max) => {
-                    let before = m.position(radios[r]);
+                    let can = m.can_step(radios[r]);
                     match m.step(radios[r], max) {
-                        Step::Receive { from, to, bursts } => {
-                            prop_assert!(from == before && from < to && to - from <= max as Air);
+                        Step::Receive { from, to, bursts, last } => {
+                            prop_assert!(can && from < to && to - from <= max as Air);
+                            got[r].extend(from..to);
+                            prop_assert_eq!(last, !wanted[r].contains(&to));
                             heard.push((r, from, to, bursts.iter().map(|b| b.start).collect()));
                         }
-                        Step::Skip { until } => {
-                            prop_assert!(until > before);
-                            let skipped = |g: &&(Air, Air)| g.0 < until && before < g.1;
-                            prop_assert!(!gates[r].iter().any(|g| skipped(&g)));
-                        }
-                        step => prop_assert!(step == Step::Wait),
+                        step => prop_assert!(!can && step == Step::Wait),
                     }
-                    prop_assert!(m.position(radios[r]) <= promised[r]);
                 }
             }
         }
+        for r in 0..3 {
+            prop_assert_eq!(&got[r][..], &wanted[r][..got[r].len()]);
+        }
         for (r, from, to, starts) in heard {
-            for t in [from, to - 1] {
-                prop_assert!(gates[r].iter().any(|g| (g.0..g.1).contains(&t)));
-            }
             let mut all: Vec<(Air, usize)> = sent
                 .iter()
                 .filter(|(s, start, end)| *s != r && *start < to && *end > from)

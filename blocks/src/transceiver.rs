@@ -1,0 +1,121 @@
+//! The receiving side of a radio as a stream.
+
+use crate::envelope::pack;
+use crate::jitter::Jitter;
+use crate::radio::{Radio, Reception};
+use crate::time_tag::{last_tag, time_tag};
+use async_channel::Sender;
+use crqkd_air::medium::Air;
+use futuresdr::num_complex::Complex32;
+use futuresdr::runtime::dev::prelude::*;
+use std::sync::Arc;
+
+/// Samples that a radio received, for a recorder.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Air time of the first sample.
+    pub time: Air,
+    /// The samples.
+    pub samples: Arc<[Complex32]>,
+}
+
+/// Reads a [`Radio`]. Bursts do not pass through here but through the radio's
+/// [`RadioTx`](crate::radio::RadioTx).
+///
+/// # Stream Outputs
+///
+/// `output`: Received samples. A tag `time` ([`time_tag`]) with the air time is on the first
+/// sample and on every one that does not follow its predecessor at once; a tag `last`
+/// ([`last_tag`]) is on the last sample before the radio stops listening.
+///
+/// # Message Outputs
+///
+/// `wire`: [`WireArrival`](crate::radio::WireArrival), a message that came over a wire, and
+/// [`WireHorizon`](crate::radio::WireHorizon), how far a wire is complete.
+#[derive(Block)]
+#[message_outputs(wire)]
+pub struct Transceiver<R, O = DefaultCpuWriter<Complex32>>
+where
+    R: Radio,
+    O: CpuBufferWriter<Item = Complex32>,
+{
+    #[output]
+    output: O,
+    radio: R,
+    /// Air time of the sample that would follow without a gap.
+    next: Option<Air>,
+    tee: Option<Sender<Capture>>,
+    jitter: Jitter,
+}
+
+/// Buffer of a stream of samples: several listening gates.
+pub const STREAM_ITEMS: usize = 1 << 15;
+/// Do not receive into less room than this, a gate should stay in one piece.
+const MIN_ROOM: usize = 1 << 12;
+
+impl<R, O> Transceiver<R, O>
+where
+    R: Radio,
+    O: CpuBufferWriter<Item = Complex32>,
+{
+    /// A transceiver that reads `radio`; `tee` gets a copy of everything received.
+    pub fn new(radio: R, tee: Option<Sender<Capture>>, jitter: Jitter) -> Self {
+        let mut output = O::default();
+        output.set_min_items(MIN_ROOM);
+        output.set_min_buffer_size_in_items(STREAM_ITEMS);
+        Transceiver { output, radio, next: None, tee, jitter }
+    }
+}
+
+#[doc(hidden)]
+impl<R, O> Kernel for Transceiver<R, O>
+where
+    R: Radio,
+    O: CpuBufferWriter<Item = Complex32>,
+{
+    async fn work(
+        &mut self,
+        io: &mut WorkIo,
+        mo: &mut MessageOutputs,
+        _meta: &mut BlockMeta,
+    ) -> Result<()> {
+        self.jitter.nap().await;
+        let (room, mut tags) = self.output.slice_with_tags();
+        if room.len() < MIN_ROOM {
+            return Ok(()); // called again when the reader has consumed
+        }
+        match self.radio.try_recv(room)? {
+            Reception::Samples { time, len, last } => {
+                if self.next != Some(time) {
+                    tags.add_tag(0, time_tag(time));
+                }
+                if last {
+                    tags.add_tag(len - 1, last_tag());
+                }
+                if let Some(tee) = &self.tee {
+                    let capture = Capture { time, samples: room[..len].into() };
+                    let _ = tee.send(capture).await; // a recorder that went away is not missed
+                }
+                self.output.produce(len);
+                self.next = (!last).then_some(time + len as Air);
+                io.call_again = true;
+            }
+            Reception::Wired(message) => {
+                mo.post("wire", pack(message)).await?;
+                io.call_again = true;
+            }
+            Reception::WireHorizon(horizon) => {
+                mo.post("wire", pack(horizon)).await?;
+                io.call_again = true;
+            }
+            Reception::Wait(ready) => io.block_on(ready),
+            Reception::End => io.finished = true,
+        }
+        Ok(())
+    }
+
+    async fn deinit(&mut self, _mo: &mut MessageOutputs, _meta: &mut BlockMeta) -> Result<()> {
+        self.radio.leave();
+        Ok(())
+    }
+}
