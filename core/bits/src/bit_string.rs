@@ -114,6 +114,15 @@ impl BitString {
         }
     }
 
+    /// Flips bit `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below the length, as for a slice.
+    pub fn flip(&mut self, index: usize) {
+        assert!(index < self.len, "bit {index} of {}", self.len);
+        self.words[index / 64] ^= 1 << (index % 64);
+    }
+
     /// Appends all bits of `other`.
     pub fn extend_from(&mut self, other: &Self) {
         let shift = self.len % 64;
@@ -476,9 +485,12 @@ mod tests {
                 prop_assert!(string.slice(from..to).is_err());
             }
             if cut < plain.len() {
-                string.set(cut, !plain[cut]);
+                string.flip(cut);
                 plain[cut] = !plain[cut];
                 prop_assert_eq!(string[cut], plain[cut]);
+                string.set(from % plain.len(), false);
+                let at = from % plain.len();
+                plain[at] = false;
             }
             string.truncate(cut);
             plain.truncate(cut);

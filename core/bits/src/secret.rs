@@ -59,6 +59,14 @@ impl SecretBits {
         self.bits.extend_from(&other.bits);
     }
 
+    /// Flips bit `index`, as error correction does.
+    ///
+    /// # Panics
+    /// When `index` is not below the length, as for a slice.
+    pub fn flip(&mut self, index: usize) {
+        self.bits.flip(index);
+    }
+
     /// `self ^= other`.
     ///
     /// # Errors

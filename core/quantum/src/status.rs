@@ -1,0 +1,16 @@
+//! [`Status`]: how far one end of a block is.
+
+use crate::report::AbortReason;
+
+/// How far one end of a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Messages are expected.
+    Running,
+    /// There is a key.
+    Done,
+    /// There is no key, for this reason.
+    Aborted(AbortReason),
+    /// There is no key: the other end sent what cannot be.
+    Failed,
+}
