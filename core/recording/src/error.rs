@@ -1,0 +1,207 @@
+//! What is wrong with a file: which one, where in it, and what was expected there.
+
+use std::path::{Path, PathBuf};
+
+/// An error of one file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {kind}", path.display())]
+pub struct RecordingError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Where in it, what was found and what was expected.
+    pub kind: ErrorKind,
+}
+
+impl RecordingError {
+    pub(crate) fn new(path: &Path, kind: ErrorKind) -> Self {
+        Self { path: path.to_path_buf(), kind }
+    }
+}
+
+/// For `map_err`: an I/O error while doing `action` to `path`.
+pub(crate) fn io(
+    path: &Path,
+    action: &'static str,
+) -> impl FnOnce(std::io::Error) -> RecordingError {
+    let path = path.to_path_buf();
+    move |source| {
+        let kind = if source.kind() == std::io::ErrorKind::NotFound {
+            ErrorKind::Missing
+        } else {
+            ErrorKind::Io { action, source }
+        };
+        RecordingError { path, kind }
+    }
+}
+
+/// The kinds of [`RecordingError`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Its answer.
+        source: std::io::Error,
+    },
+    /// There is no such file.
+    #[error("no such file")]
+    Missing,
+    /// The file is there already and is not overwritten.
+    #[error("is there already, expected a new or empty directory")]
+    Exists,
+    /// The file has no content.
+    #[error("the file is empty, expected {expected}")]
+    Empty {
+        /// What it should hold.
+        expected: String,
+    },
+    /// The name does not tell a format that is read here.
+    #[error("extension {found:?}, expected {expected}")]
+    Extension {
+        /// The extension.
+        found: String,
+        /// The extensions that are read.
+        expected: &'static str,
+    },
+    /// The data ends inside a sample.
+    #[error("byte {byte}: {left} bytes left over, expected whole samples of {sample_bytes} bytes")]
+    PartialSample {
+        /// Where the incomplete sample begins.
+        byte: u64,
+        /// Bytes that are there of it.
+        left: u64,
+        /// Bytes of a sample.
+        sample_bytes: u64,
+    },
+    /// The data ends before something that the description places in it.
+    #[error("sample {samples}: the data ends, expected at least {expected} samples ({field})")]
+    Truncated {
+        /// Samples in the file.
+        samples: u64,
+        /// Samples there should be.
+        expected: u64,
+        /// Which part of the description says so.
+        field: String,
+    },
+    /// NaN or infinity among the samples.
+    #[error("sample {sample} (byte {byte}): {found}, expected finite numbers")]
+    NotFinite {
+        /// Index of the sample, from 0.
+        sample: u64,
+        /// Its first byte.
+        byte: u64,
+        /// The value.
+        found: String,
+    },
+    /// The description is not JSON of the right form.
+    #[error("line {line}, column {column}: {message}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What the parser expected.
+        message: String,
+    },
+    /// A field of the description.
+    #[error("{field} is {found}, expected {expected}")]
+    Field {
+        /// Path of the field, like `global.core:datatype`.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// A file is not the one that was described.
+    #[error("SHA-512 is {found}, expected {expected} ({field})")]
+    Checksum {
+        /// Hash of the file, in hexadecimal, shortened.
+        found: String,
+        /// Hash that was promised, in hexadecimal, shortened.
+        expected: String,
+        /// Where it was promised.
+        field: String,
+    },
+    /// A recording that a collection lists is not there.
+    #[error("{field} names {name:?}, expected a file {}", .file.display())]
+    MissingMember {
+        /// Path of the field, like `collection.core:streams[1]`.
+        field: String,
+        /// Name of the member.
+        name: String,
+        /// The file that is missing.
+        file: PathBuf,
+    },
+    /// The collection has no such member.
+    #[error("no member {name:?}, expected one of {members:?}")]
+    NoSuchMember {
+        /// The name asked for.
+        name: String,
+        /// Names of the members.
+        members: Vec<String>,
+    },
+    /// A table cell that is not a number.
+    #[error("line {line}, column {column}: {found:?}, expected {expected}")]
+    Cell {
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: usize,
+        /// The text.
+        found: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// A table row of another length than the first.
+    #[error("line {line}: {found} cells, expected {expected}")]
+    Ragged {
+        /// Line, from 1.
+        line: u64,
+        /// Cells in it.
+        found: usize,
+        /// Cells of the first row.
+        expected: usize,
+    },
+    /// NaN or infinity in a matrix.
+    #[error("row {row}, column {column} (counted from 0): {found}, expected a finite number")]
+    CellNotFinite {
+        /// Row, from 0.
+        row: usize,
+        /// Column, from 0.
+        column: usize,
+        /// The value.
+        found: String,
+    },
+    /// An array file of the wrong form.
+    #[error("{part}: {found}, expected {expected}")]
+    Npy {
+        /// Which part: header, dtype, shape, data.
+        part: &'static str,
+        /// What is there.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// Two matrices that should belong together do not.
+    #[error("{found}, expected {expected} as in {}", .other.display())]
+    NotPaired {
+        /// Shape or kind of this file's matrix.
+        found: String,
+        /// Shape or kind of the other's.
+        expected: String,
+        /// The other file.
+        other: PathBuf,
+    },
+    /// Samples were written that lie before the end of those written so far.
+    #[error("samples of air time {time} to write, expected {expected} or later")]
+    TimeBackwards {
+        /// Air time of the samples.
+        time: u64,
+        /// End of what is written.
+        expected: u64,
+    },
+}

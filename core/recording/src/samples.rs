@@ -1,0 +1,298 @@
+//! IQ samples as bytes, and reading them in chunks.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use num_complex::Complex32;
+
+use crate::error::{ErrorKind, RecordingError, io};
+use crate::sigmf::Recording;
+
+/// How a sample is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Datatype {
+    /// Two little-endian 32-bit floats, I then Q.
+    #[default]
+    Cf32Le,
+    /// Two little-endian 16-bit integers, I then Q; ±32768 stands for ± full scale.
+    Ci16Le,
+}
+
+impl Datatype {
+    /// Bytes of a sample.
+    pub fn sample_bytes(self) -> usize {
+        match self {
+            Self::Cf32Le => 8,
+            Self::Ci16Le => 4,
+        }
+    }
+
+    /// SigMF's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cf32Le => "cf32_le",
+            Self::Ci16Le => "ci16_le",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Cf32Le, Self::Ci16Le].into_iter().find(|datatype| datatype.name() == name)
+    }
+
+    /// Appends the bytes of `samples`; returns how many left the range of the integers and were clipped.
+    pub(crate) fn encode(self, samples: &[Complex32], full_scale: f32, bytes: &mut Vec<u8>) -> u64 {
+        let mut clipped = 0;
+        for sample in samples {
+            match self {
+                Self::Cf32Le => {
+                    bytes.extend_from_slice(&sample.re.to_le_bytes());
+                    bytes.extend_from_slice(&sample.im.to_le_bytes());
+                }
+                Self::Ci16Le => {
+                    let scaled = [sample.re, sample.im].map(|x| (x / full_scale * 32768.0).round());
+                    clipped += u64::from(scaled.iter().any(|x| !(-32768.0..=32767.0).contains(x)));
+                    // A float-to-integer cast saturates.
+                    bytes.extend(scaled.into_iter().flat_map(|x| (x as i16).to_le_bytes()));
+                }
+            }
+        }
+        clipped
+    }
+
+    /// Appends the samples in `bytes`, a whole number of them.
+    fn decode(self, bytes: &[u8], full_scale: f32, samples: &mut Vec<Complex32>) {
+        match self {
+            Self::Cf32Le => samples.extend(bytes.as_chunks::<8>().0.iter().map(|b| {
+                let [re, im] =
+                    [[b[0], b[1], b[2], b[3]], [b[4], b[5], b[6], b[7]]].map(f32::from_le_bytes);
+                Complex32::new(re, im)
+            })),
+            Self::Ci16Le => samples.extend(bytes.as_chunks::<4>().0.iter().map(|b| {
+                let [re, im] = [[b[0], b[1]], [b[2], b[3]]]
+                    .map(|x| f32::from(i16::from_le_bytes(x)) / 32768.0 * full_scale);
+                Complex32::new(re, im)
+            })),
+        }
+    }
+}
+
+/// A stretch of samples without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Index in the file of its first sample.
+    pub(crate) index: u64,
+    /// Air time of that sample.
+    pub(crate) time: u64,
+    /// Number of samples.
+    pub(crate) len: u64,
+}
+
+/// Reads the samples of a file in chunks.
+#[derive(Debug)]
+pub struct SampleReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    datatype: Datatype,
+    full_scale: f32,
+    sample_rate_hz: Option<f64>,
+    segments: std::vec::IntoIter<Segment>,
+    current: Segment,
+    total: u64,
+    bytes: Vec<u8>,
+}
+
+impl SampleReader {
+    /// Opens the samples of a data file; `segments` must lie in it and ascend.
+    pub(crate) fn open(
+        path: &Path,
+        datatype: Datatype,
+        full_scale: f32,
+        sample_rate_hz: Option<f64>,
+        segments: Option<Vec<Segment>>,
+    ) -> Result<Self, RecordingError> {
+        let total = sample_count(path, datatype)?;
+        let file = File::open(path).map_err(io(path, "open"))?;
+        let segments = segments.unwrap_or_else(|| vec![Segment { index: 0, time: 0, len: total }]);
+        Ok(Self {
+            path: path.to_path_buf(),
+            file: BufReader::with_capacity(1 << 16, file),
+            datatype,
+            full_scale,
+            sample_rate_hz,
+            segments: segments.into_iter(),
+            current: Segment { index: 0, time: 0, len: 0 },
+            total,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Replaces `out` by the next samples, at most `max` (at least 1) of them and none across a gap; returns the air time of the
+    /// first, or `None` at the end. Two chunks follow each other without a gap when the second's time is the first's
+    /// plus its length.
+    pub fn read(
+        &mut self,
+        out: &mut Vec<Complex32>,
+        max: usize,
+    ) -> Result<Option<u64>, RecordingError> {
+        out.clear();
+        while self.current.len == 0 {
+            let Some(segment) = self.segments.next() else { return Ok(None) };
+            self.current = segment;
+            let byte = segment.index * self.datatype.sample_bytes() as u64;
+            self.file.seek(SeekFrom::Start(byte)).map_err(io(&self.path, "seek"))?;
+        }
+        let Segment { index, time, len } = self.current;
+        let count = len.min(max.max(1) as u64);
+        self.bytes.resize(count as usize * self.datatype.sample_bytes(), 0);
+        self.file.read_exact(&mut self.bytes).map_err(io(&self.path, "read"))?;
+        self.datatype.decode(&self.bytes, self.full_scale, out);
+        if let Some(bad) = out.iter().position(|x| !x.re.is_finite() || !x.im.is_finite()) {
+            let sample = index + bad as u64;
+            let byte = sample * self.datatype.sample_bytes() as u64;
+            let found = out[bad].to_string();
+            return Err(RecordingError::new(
+                &self.path,
+                ErrorKind::NotFinite { sample, byte, found },
+            ));
+        }
+        self.current = Segment { index: index + count, time: time + count, len: len - count };
+        Ok(Some(time))
+    }
+
+    /// Number of samples in the file.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Samples a second, where the file says.
+    pub fn sample_rate_hz(&self) -> Option<f64> {
+        self.sample_rate_hz
+    }
+
+    /// How the samples are stored.
+    pub fn datatype(&self) -> Datatype {
+        self.datatype
+    }
+}
+
+/// Number of samples in a data file, which must hold at least one and only whole ones.
+pub(crate) fn sample_count(path: &Path, datatype: Datatype) -> Result<u64, RecordingError> {
+    let bytes = std::fs::metadata(path).map_err(io(path, "open"))?.len();
+    let sample_bytes = datatype.sample_bytes() as u64;
+    let left = bytes % sample_bytes;
+    if bytes == 0 {
+        let expected = format!("{} samples of {sample_bytes} bytes", datatype.name());
+        return Err(RecordingError::new(path, ErrorKind::Empty { expected }));
+    }
+    if left != 0 {
+        let kind = ErrorKind::PartialSample { byte: bytes - left, left, sample_bytes };
+        return Err(RecordingError::new(path, kind));
+    }
+    Ok(bytes / sample_bytes)
+}
+
+/// Opens IQ by the name of the file: `.sigmf-meta` and `.sigmf-data` as a SigMF recording, verified; `.cf32`, `.fc32`,
+/// `.cfile`, `.iq` and `.raw` as raw little-endian f32 pairs.
+pub fn open_iq(path: &Path) -> Result<SampleReader, RecordingError> {
+    let extension =
+        path.extension().map(|x| x.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match extension.as_str() {
+        "sigmf-meta" | "sigmf-data" => Recording::open(path)?.samples(),
+        "cf32" | "fc32" | "cfile" | "iq" | "raw" => {
+            SampleReader::open(path, Datatype::Cf32Le, 1.0, None, None)
+        }
+        _ => Err(RecordingError::new(
+            path,
+            ErrorKind::Extension {
+                found: extension,
+                expected: ".sigmf-meta, .sigmf-data, .cf32, .fc32, .cfile, .iq or .raw",
+            },
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        (dir, path)
+    }
+
+    fn message(error: RecordingError) -> String {
+        error.kind.to_string()
+    }
+
+    #[test]
+    fn a_file_that_ends_inside_a_sample_is_refused_with_the_byte() {
+        let (_dir, path) = file("a.cf32", &[0; 8 * 5 + 3]);
+        let error = open_iq(&path).unwrap_err();
+        assert_eq!(error.path, path);
+        assert_eq!(message(error), "byte 40: 3 bytes left over, expected whole samples of 8 bytes");
+    }
+
+    #[test]
+    fn an_empty_a_missing_and_an_unknown_file_are_refused() {
+        let (_dir, path) = file("a.cf32", &[]);
+        assert_eq!(
+            message(open_iq(&path).unwrap_err()),
+            "the file is empty, expected cf32_le samples of 8 bytes"
+        );
+        let error = open_iq(Path::new("nowhere/a.cf32")).unwrap_err();
+        assert_eq!(error.to_string(), "nowhere/a.cf32: no such file");
+        let (_dir, path) = file("a.wav", &[1]);
+        assert!(
+            message(open_iq(&path).unwrap_err()).starts_with("extension \"wav\", expected .sigmf")
+        );
+    }
+
+    #[test]
+    fn a_sample_that_is_not_a_number_is_named() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut samples = vec![Complex32::new(1.0, 2.0); 100];
+            samples[70].im = bad;
+            let mut bytes = Vec::new();
+            Datatype::Cf32Le.encode(&samples, 1.0, &mut bytes);
+            let (_dir, path) = file("a.cf32", &bytes);
+            let (mut reader, mut out) = (open_iq(&path).unwrap(), Vec::new());
+            assert_eq!(reader.read(&mut out, 64).unwrap(), Some(0));
+            let text = message(reader.read(&mut out, 64).unwrap_err());
+            assert!(text.starts_with("sample 70 (byte 560): 1"), "{text}");
+            assert!(text.ends_with(", expected finite numbers"), "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_are_rounded_and_clipped_at_full_scale() {
+        let samples = [Complex32::new(1.0, -2.0), Complex32::new(2.5, -0.00004)];
+        let mut bytes = Vec::new();
+        assert_eq!(Datatype::Ci16Le.encode(&samples, 2.0, &mut bytes), 1);
+        let mut back = Vec::new();
+        Datatype::Ci16Le.decode(&bytes, 2.0, &mut back);
+        assert_eq!(back[0], samples[0]);
+        assert_eq!(back[1], Complex32::new(32767.0 / 16384.0, -1.0 / 16384.0));
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunk_length_gives_the_same_samples(max in 1usize..50, len in 1usize..200) {
+            let samples: Vec<Complex32> = (0..len).map(|i| Complex32::new(i as f32, -0.5)).collect();
+            let mut bytes = Vec::new();
+            Datatype::Cf32Le.encode(&samples, 1.0, &mut bytes);
+            let (_dir, path) = file("a.cf32", &bytes);
+            let (mut reader, mut out, mut all) = (open_iq(&path).unwrap(), Vec::new(), Vec::new());
+            prop_assert_eq!(reader.total(), len as u64);
+            while let Some(time) = reader.read(&mut out, max).unwrap() {
+                prop_assert_eq!(time, all.len() as u64);
+                prop_assert!(!out.is_empty() && out.len() <= max);
+                all.extend_from_slice(&out);
+            }
+            prop_assert_eq!(all, samples);
+        }
+    }
+}
