@@ -7,7 +7,7 @@ use std::str::FromStr;
 use rand::{Rng, RngCore};
 use zeroize::Zeroize;
 
-use crate::BitsError;
+use crate::{BitsError, Iter};
 
 /// Bits that anyone may see, packed into 64-bit words.
 ///
@@ -180,7 +180,7 @@ impl BitString {
 
     /// The bits in order.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { bits: self, range: 0..self.len }
+        Iter::new(self)
     }
 
     /// The words: bit `i` is bit `i % 64` of word `i / 64`, unused bits are zero.
@@ -363,48 +363,6 @@ impl fmt::Debug for BitString {
         write!(f, "BitString({}: ", self.len)?;
         self.iter().take(64).try_for_each(|bit| f.write_str(if bit { "1" } else { "0" }))?;
         f.write_str(if self.len > 64 { "...)" } else { ")" })
-    }
-}
-
-/// The bits of a [`BitString`] in order.
-#[derive(Clone)]
-pub struct Iter<'a> {
-    bits: &'a BitString,
-    range: Range<usize>,
-}
-
-impl fmt::Debug for Iter<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Iter({:?} of {})", self.range, self.bits.len())
-    }
-}
-
-impl Iterator for Iter<'_> {
-    type Item = bool;
-
-    fn next(&mut self) -> Option<bool> {
-        self.range.next().and_then(|i| self.bits.get(i))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.range.size_hint()
-    }
-}
-
-impl DoubleEndedIterator for Iter<'_> {
-    fn next_back(&mut self) -> Option<bool> {
-        self.range.next_back().and_then(|i| self.bits.get(i))
-    }
-}
-
-impl ExactSizeIterator for Iter<'_> {}
-
-impl<'a> IntoIterator for &'a BitString {
-    type Item = bool;
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
     }
 }
 

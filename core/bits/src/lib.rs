@@ -25,12 +25,14 @@
 mod bit_string;
 mod clmul;
 mod error;
+mod iter;
 mod poly_hash;
 mod secret;
 mod toeplitz;
 
-pub use bit_string::{BitString, Iter};
+pub use bit_string::BitString;
 pub use error::BitsError;
+pub use iter::Iter;
 pub use poly_hash::PolyHash64;
 pub use secret::{Fingerprint, SecretBits};
 pub use toeplitz::Toeplitz;

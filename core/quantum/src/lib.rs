@@ -23,7 +23,7 @@
 //!
 //! let tapped = run_block(&config, &mut rng, &mut InterceptResend::new(1.0))?;
 //! let reason = tapped.report.abort.expect("a quarter of the bits is wrong");
-//! println!("{reason}"); // QBER too high: 3043 errors in a sample of 11859 bits
+//! println!("{reason}"); // QBER too high: 2989 errors in a sample of 11830 bits
 //! # Ok::<(), crqkd_quantum::QuantumError>(())
 //! ```
 
