@@ -42,12 +42,12 @@ pub fn render(run: &RunData) -> String {
         out.push_str("<section>\n<h2>Results beside the paper\u{2019}s</h2>\n");
         out.push_str(&table(&run.table));
         out.push_str(
-            "<p class=\"notes\">On the right: <svg viewBox=\"0 0 34 14\" width=\"34\" height=\"14\" \
+            "<p class=\"notes\"><span class=\"broad\">On the right: <svg viewBox=\"0 0 34 14\" width=\"34\" height=\"14\" \
              aria-hidden=\"true\"><path class=\"bar\" d=\"M3 7H31M3 3v8M31 3v8\"/><circle \
              class=\"spot\" cx=\"17\" cy=\"7\" r=\"4\"/></svg> this run with its 95 % interval, \
              <svg viewBox=\"0 0 10 14\" width=\"10\" height=\"14\" aria-hidden=\"true\"><path \
              class=\"paper-mark\" d=\"M5 0v14\"/></svg> the paper\u{2019}s figure; each row has its \
-             own scale. <em>Raw</em> counts bits as quantized, <em>corrected</em> those left after \
+             own scale.</span> <em>Raw</em> counts bits as quantized, <em>corrected</em> those left after \
              error correction, <em>secret</em> those that the ledger credits against every \
              eavesdropper; where there is no ledger, no bit is accounted secret. The paper: Li, \
              Luo, Yu, Hu, Wang, \u{201c}Information-Theoretic Secure Key Sharing for Wide-Area \

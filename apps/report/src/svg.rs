@@ -60,9 +60,9 @@ pub(crate) fn number(x: f64, decimals: usize) -> String {
     out + rest
 }
 
-/// A share of one as "4.7 %".
+/// A share of one as "4.7 %", with a space that does not break.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{} %", number(100.0 * share, 1))
+    format!("{}\u{a0}%", number(100.0 * share, 1))
 }
 
 /// A linear axis: values `low..high` onto coordinates `from..to`.

@@ -4,47 +4,52 @@ use crate::run::{Counting, TableRow};
 use crate::svg::{Axis, coord, escape, number};
 use std::fmt::Write;
 
+const NO_VALUE: &str = "\u{2013}";
+
 /// The table as HTML; empty without rows.
 pub(crate) fn table(rows: &[TableRow]) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let mut out = String::from(
-        "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Figure</th>\
-         <th scope=\"col\">Bits counted</th>\
+        "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Quantity</th>\
+         <th scope=\"col\" class=\"broad\">Bits counted</th>\
          <th scope=\"col\" class=\"n\">This run</th>\
-         <th scope=\"col\" class=\"n\">95 % interval</th>\
+         <th scope=\"col\" class=\"n broad\">95\u{a0}% interval</th>\
          <th scope=\"col\" class=\"n\">The paper</th><th scope=\"col\">Unit</th>\
-         <th scope=\"col\"><span class=\"hidden\">Drawing</span></th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\" class=\"broad\"><span class=\"hidden\">Drawing</span></th></tr></thead>\n<tbody>\n",
     );
     for row in rows {
         let decimals = usize::from(row.decimals);
         let show = |x: f64| number(x, decimals);
+        let range =
+            row.interval.map(|[low, high]| format!("{} \u{2013} {}", show(low), show(high)));
+        let narrow = |text: Option<&str>| match text {
+            Some(text) if !text.is_empty() => format!("<span class=\"narrow\">{text}</span>"),
+            _ => String::new(),
+        };
         let value = match row.value {
-            Some(value) => format!("<td class=\"n value\">{}</td>", show(value)),
+            Some(value) => {
+                format!("<td class=\"n\"><b>{}</b>{}</td>", show(value), narrow(range.as_deref()))
+            }
             None => "<td class=\"n quiet\">not accounted</td>".into(),
         };
-        let interval = row.interval.map_or_else(dash, |[low, high]| {
-            format!("<td class=\"n\">{} \u{2013} {}</td>", show(low), show(high))
-        });
-        let paper =
-            row.paper.map_or_else(dash, |x| format!("<td class=\"n paper\">{}</td>", show(x)));
+        let paper = row.paper.map_or_else(|| NO_VALUE.into(), show);
+        let counted = counted(row.counting);
         let _ = writeln!(
             out,
-            "<tr><th scope=\"row\">{}</th><td class=\"quiet\">{}</td>{value}{interval}{paper}\
-             <td class=\"quiet\">{}</td><td class=\"whisker\">{}</td></tr>",
-            escape(&row.label),
-            counted(row.counting),
-            escape(&row.unit),
-            whisker(row)
+            "<tr><th scope=\"row\">{label}{also}</th><td class=\"quiet broad\">{counted}</td>{value}\
+             <td class=\"n broad\">{range}</td><td class=\"n\">{paper}</td>\
+             <td class=\"quiet\">{unit}</td><td class=\"whisker broad\">{whisker}</td></tr>",
+            label = escape(&row.label),
+            also = narrow(Some(counted)),
+            range = range.as_deref().unwrap_or(NO_VALUE),
+            unit = escape(&row.unit),
+            whisker = whisker(row)
         );
     }
     out.push_str("</tbody></table></div>\n");
     out
-}
-
-fn dash() -> String {
-    "<td class=\"n quiet\">\u{2013}</td>".into()
 }
 
 fn counted(counting: Counting) -> &'static str {

@@ -8,13 +8,14 @@ use crqkd_report::{LinkData, ReportError, RunData};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 fn saved() -> (TempDir, RunData) {
+    static RUN: LazyLock<RunData> = LazyLock::new(|| support::run(2, 7));
     let dir = TempDir::new().unwrap();
-    let run = support::run(2, 7);
-    run.save(dir.path()).unwrap();
-    (dir, run)
+    RUN.save(dir.path()).unwrap();
+    (dir, RUN.clone())
 }
 
 fn error(dir: &Path) -> ReportError {

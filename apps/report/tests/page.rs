@@ -49,7 +49,7 @@ fn the_page_asks_for_nothing_over_the_network() {
     let page = parse(&html);
     assert_eq!(count(&page, "script") + count(&page, "link") + count(&page, "iframe"), 0);
     let resources = resources(&page);
-    assert_eq!(resources.len(), 4, "two pictures a link");
+    assert_eq!(resources.len(), 4, "the picture and its scale for each link");
     assert!(resources.iter().all(|r| r.starts_with("data:image/png;base64,")));
 }
 
@@ -121,7 +121,9 @@ fn the_raster_draws_exactly_the_bits_that_differ() {
     let svg = bit_raster_svg(&run);
     assert!(svg.contains("d=\"M0 0h1M31 0h1M0 1h2M31 1h1M4 3h1\""), "{svg}");
     assert!(svg.contains("d=\"M0 0h32M0 1h32M0 2h32M0 3h32\""));
-    assert!(svg.contains("4.7 % of bits differ") && svg.contains("100.0 % of bits differ"));
+    assert!(
+        svg.contains("4.7\u{a0}% of bits differ") && svg.contains("100.0\u{a0}% of bits differ")
+    );
 }
 
 #[test]

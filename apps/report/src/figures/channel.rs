@@ -12,10 +12,10 @@ const MAX_PROBES: usize = 400;
 const MAX_PANELS: usize = 4;
 const LEFT: f64 = 74.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 40.0;
+const TOP: f64 = 58.0;
 const PLOT: f64 = 118.0;
 const STRIP: f64 = 9.0;
-const GAP: f64 = 26.0;
+const GAP: f64 = 34.0;
 const BOTTOM: f64 = 48.0;
 
 /// Deepest level drawn, in dB below the threshold.
@@ -28,6 +28,16 @@ struct Trace<'a> {
     csi: &'a Matrix<Complex32>,
     bits: Option<&'a Matrix<u8>>,
     thresholds: fn(&WindowData) -> &[f32],
+}
+
+/// What the panels share.
+struct Scene<'a> {
+    link: &'a LinkData,
+    windows: Vec<Cow<'a, WindowData>>,
+    traces: Vec<Trace<'a>>,
+    /// Usual time from probe to probe, s.
+    step: f64,
+    time: Axis,
 }
 
 /// The figure; `None` if the link kept no CSI.
@@ -51,16 +61,20 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     let height = TOP + panels as f64 * pitch - GAP + BOTTOM;
     let step = spacing(times);
     let time = Axis::new((times[0], times[count - 1] + step), (LEFT, WIDTH - RIGHT));
-    let title = format!("Channel level of {} selected carriers over time", panels);
+    let title = format!("Channel level of {panels} selected carriers over time");
+    let scene = Scene { link, windows, traces, step, time };
+    let curves: Vec<Vec<Curve>> = (0..panels)
+        .map(|f| scene.traces.iter().map(|t| Curve::of(&scene, f, t)).collect())
+        .collect();
+    let agreement = agreement(&scene.traces, &curves);
     let description = format!(
-        "Line plots of the level in decibels at {}, {} and Eve over {} seconds. The curves of {0} \
-         and {1} lie on each other and cross their thresholds together; Eve's goes its own way.",
+        "Line plots of the level in decibels at {}, {} and Eve over {} seconds. {agreement}",
         link.qap,
         link.user,
         number(time.high - time.low, 1)
     );
     let mut svg = Svg::open(id, WIDTH, height, &title, &description);
-    let mut keys: Vec<_> = traces.iter().map(|t| (line_sample(t.class), t.name)).collect();
+    let mut keys: Vec<_> = scene.traces.iter().map(|t| (line_sample(t.class), t.name)).collect();
     keys.push((line_sample("threshold"), "threshold"));
     if strips > 0.0 {
         keys.push((box_sample("one"), "bit 1"));
@@ -68,31 +82,32 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     }
     svg.legend(LEFT, 18.0, &keys);
 
-    for feature in 0..panels {
+    for (feature, curves) in curves.iter().enumerate() {
         let top = TOP + feature as f64 * pitch;
-        panel(&mut svg, link, &windows, feature, &traces, time, top);
+        scene.panel(&mut svg, feature, curves, top);
     }
-    let bottom = height - BOTTOM;
+    let bottom = height - BOTTOM + 4.0;
     svg.x_axis(&time, bottom, 8);
-    svg.label("axis mid", (LEFT + WIDTH - RIGHT) / 2.0, bottom + 40.0, "air time (s)");
+    svg.label("axis mid", (LEFT + WIDTH - RIGHT) / 2.0, bottom + 38.0, "air time (s)");
 
     let bits = if strips > 0.0 {
         " The bars under each panel are the bits that result, one row an end: dark is 1, blank is \
-         0, and orange marks a bit that differs from the QAP's."
+         0, and red marks a bit that differs from the QAP's."
     } else {
         ""
     };
     let caption = format!(
         "<strong>The same channel, heard from three places.</strong> Level of the carriers that \
          were selected for the key, for {shown} of {all} probes. {qap} (thick) and {user} (thin) \
-         measure the radio channel between them milliseconds apart, so both see the same fades. \
-         Eve stands nearby and sees others. Each end compares a level with its own threshold \
+         measure the radio channel between them milliseconds apart, Eve listens from where she \
+         stands. {agreement} Each end compares a level with its own threshold \
          (dashed, the median of its window): above is bit 1, below is bit 0. No threshold is ever \
          sent.{bits} Levels are given against the mean threshold of each end.",
         shown = number(count as f64, 0),
         all = number(link.probes() as f64, 0),
         qap = escape(&link.qap),
         user = escape(&link.user),
+        agreement = escape(&agreement),
     );
     Some(Figure { drawing: svg.close(), caption })
 }
@@ -158,65 +173,73 @@ fn stretch(link: &LinkData, probes: usize) -> Vec<Cow<'_, WindowData>> {
     out
 }
 
-fn panel(
-    svg: &mut Svg,
-    link: &LinkData,
-    windows: &[Cow<'_, WindowData>],
-    feature: usize,
-    traces: &[Trace<'_>],
-    time: Axis,
-    top: f64,
-) {
-    let step = spacing(&link.air_time_s);
-    let curves: Vec<Curve> = traces.iter().map(|t| Curve::of(link, windows, feature, t)).collect();
-    let values = || curves.iter().flat_map(|c| c.points.iter().flatten().map(|p| p.1));
-    let low = values().fold(-3.0, f64::min).max(FLOOR_DB);
-    let high = values().fold(3.0, f64::max);
-    let margin = 0.06 * (high - low);
-    let level = Axis::new((low - margin, high + margin), (top + PLOT, top));
+impl Scene<'_> {
+    /// One carrier: the curves with their thresholds, and under them the bits.
+    fn panel(&self, svg: &mut Svg, feature: usize, curves: &[Curve], top: f64) {
+        let time = self.time;
+        let values = || curves.iter().flat_map(|c| c.points.iter().flatten().map(|p| p.1));
+        let low = values().fold(-3.0, f64::min).max(FLOOR_DB);
+        let high = values().fold(3.0, f64::max);
+        let margin = 0.06 * (high - low);
+        let level = Axis::new((low - margin, high + margin), (top + PLOT, top));
 
-    svg.rect("plot", time.from, top, time.to - time.from, PLOT);
-    svg.y_axis(&level, time.from, time.to, 4);
-    svg.label_up(22.0, top + PLOT / 2.0, "level (dB)");
-    for window in &windows[1..] {
-        if let Some(t) = link.air_time_s.get(window.first) {
-            svg.line("edge", time.at(*t), top, time.at(*t), top + PLOT);
+        svg.label("inset", time.from, top - 7.0, &heading(&self.windows, feature));
+        svg.rect("plot", time.from, top, time.to - time.from, PLOT);
+        svg.y_axis(&level, time.from, time.to, 4);
+        svg.label_up(22.0, top + PLOT / 2.0, "level (dB)");
+        for window in &self.windows[1..] {
+            if let Some(t) = self.link.air_time_s.get(window.first) {
+                svg.line("edge", time.at(*t), top, time.at(*t), top + PLOT);
+            }
+        }
+        for (trace, curve) in self.traces.iter().zip(curves) {
+            svg.path(trace.class, &polyline(&curve.points, time, level, 4.0 * self.step));
+            for (from, to, threshold) in &curve.thresholds {
+                let class = format!("threshold {}-t", trace.class);
+                let y = level.at(*threshold);
+                svg.line(&class, time.at(*from), y, time.at(*to), y);
+            }
+        }
+
+        let Some(reference) = self.traces[0].bits else { return };
+        let mut y = top + PLOT + 3.0;
+        for trace in &self.traces {
+            let Some(bits) = trace.bits else { continue };
+            svg.label("tiny end", time.from - 7.0, y + STRIP - 1.5, trace.name);
+            self.strip(svg, feature, bits, reference, y);
+            y += STRIP;
         }
     }
-    for (trace, curve) in traces.iter().zip(&curves) {
-        svg.path(trace.class, &polyline(&curve.points, time, level, 4.0 * step));
-        for (from, to, threshold) in &curve.thresholds {
-            let y = level.at(*threshold);
-            svg.line(&format!("threshold {}-t", trace.class), time.at(*from), y, time.at(*to), y);
-        }
-    }
-    svg.label("inset", time.from + 8.0, top + 16.0, &heading(windows, feature));
 
-    let reference = traces[0].bits;
-    let mut y = top + PLOT + 3.0;
-    for trace in traces {
-        let (Some(bits), Some(reference)) = (trace.bits, reference) else { continue };
-        svg.label("tiny end", time.from - 7.0, y + STRIP - 1.5, trace.name);
+    /// The bits of one end as a row of cells.
+    fn strip(
+        &self,
+        svg: &mut Svg,
+        feature: usize,
+        bits: &Matrix<u8>,
+        reference: &Matrix<u8>,
+        y: f64,
+    ) {
         let (mut ones, mut differing) = (String::new(), String::new());
-        for probe in windows.iter().flat_map(|w| w.first..w.first + w.probes) {
-            let (Some(bit), Some(right)) =
-                (bits.get(probe, feature), reference.get(probe, feature))
-            else {
+        for probe in self.windows.iter().flat_map(|w| w.first..w.first + w.probes) {
+            let (Some(t), Some(bit), Some(right)) = (
+                self.link.air_time_s.get(probe),
+                bits.get(probe, feature),
+                reference.get(probe, feature),
+            ) else {
                 continue;
             };
-            let Some(t) = link.air_time_s.get(probe) else { continue };
-            let path = match bit == right {
-                false => &mut differing,
-                true if bit == 1 => &mut ones,
-                true => continue,
+            let path = match (bit == right, bit) {
+                (false, _) => &mut differing,
+                (true, 1) => &mut ones,
+                _ => continue,
             };
-            let (x, w) = (time.at(*t), time.at(t + step) - time.at(*t));
-            let (h, x, y, w) = (coord(STRIP - 1.5), coord(x), coord(y), coord(w));
-            path.push_str(&format!("M{x} {y}h{w}v{h}h-{w}z"));
+            let x = self.time.at(*t);
+            let (w, h) = (coord(self.time.at(t + self.step) - x), coord(STRIP - 1.5));
+            path.push_str(&format!("M{} {}h{w}v{h}h-{w}z", coord(x), coord(y)));
         }
         svg.path("one", &ones);
         svg.path("differs", &differing);
-        y += STRIP;
     }
 }
 
@@ -229,17 +252,12 @@ struct Curve {
 }
 
 impl Curve {
-    fn of(
-        link: &LinkData,
-        windows: &[Cow<'_, WindowData>],
-        feature: usize,
-        trace: &Trace<'_>,
-    ) -> Self {
-        let step = spacing(&link.air_time_s);
+    fn of(scene: &Scene<'_>, feature: usize, trace: &Trace<'_>) -> Self {
+        let (link, step) = (scene.link, scene.step);
         let mut points = Vec::new();
         let mut thresholds = Vec::new();
         let mut previous = None;
-        for window in windows {
+        for window in &scene.windows {
             let carrier = window.carriers.get(feature).copied();
             let column = carrier.and_then(|c| link.carriers.iter().position(|x| *x == c));
             if carrier != previous {
@@ -272,6 +290,34 @@ impl Curve {
         thresholds.iter_mut().for_each(|t| t.2 -= zero);
         Self { points, thresholds }
     }
+}
+
+/// How the levels drawn follow those of the QAP, in words: "Correlation with the levels at QAP1:
+/// Alice 0.98, Eve 0.05."
+fn agreement(traces: &[Trace<'_>], curves: &[Vec<Curve>]) -> String {
+    let mut parts = Vec::new();
+    for (end, trace) in traces.iter().enumerate().skip(1) {
+        let pairs = || {
+            curves.iter().flat_map(|c| {
+                let paired = c[0].points.iter().zip(&c[end].points);
+                paired.filter_map(|(a, b)| Some((a.as_ref()?.1, b.as_ref()?.1)))
+            })
+        };
+        let n = pairs().count().max(1) as f64;
+        let (a, b) = pairs().fold((0.0, 0.0), |s, p| (s.0 + p.0 / n, s.1 + p.1 / n));
+        let (aa, bb, ab) = pairs().fold((0.0, 0.0, 0.0), |s, p| {
+            let (x, y) = (p.0 - a, p.1 - b);
+            (s.0 + x * x, s.1 + y * y, s.2 + x * y)
+        });
+        let correlation = ab / (aa * bb).sqrt();
+        if correlation.is_finite() {
+            parts.push(format!("{} {}", trace.name, number(correlation, 2)));
+        }
+    }
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("Correlation with the levels at {}: {}.", traces[0].name, parts.join(", "))
 }
 
 /// Joins the points, but not over a missing one and not over more than `longest_gap` seconds.

@@ -42,7 +42,7 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     let mut svg = Svg::open(id, WIDTH, HEIGHT, title, &description);
     svg.rect("plot", x.from, TOP, x.to - x.from, HEIGHT - TOP - BOTTOM);
     svg.y_axis(&y, x.from, x.to, 6);
-    svg.x_axis(&x, HEIGHT - BOTTOM, 10);
+    svg.x_axis(&x, HEIGHT - BOTTOM, groups.len().min(10));
     svg.label_up(22.0, (TOP + HEIGHT - BOTTOM) / 2.0, "KDR of the attempt (%)");
     svg.label("axis mid", (x.from + x.to) / 2.0, HEIGHT - 10.0, "attempt, in the order of sending");
 
@@ -68,9 +68,10 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     svg.path("dot", &collect(&|g| g.decoded.then_some(g.kdr), disc));
     svg.path("fail", &collect(&|g| (!g.decoded).then_some(g.kdr), cross));
 
-    let mut notes = vec![("note-user", "mean", user, format!("{} {}", link.user, percent(user)))];
+    let mut notes =
+        vec![("note-user", "mean", user, format!("{}: mean {}", link.user, percent(user)))];
     if let Some(eve) = eve {
-        notes.push(("note-eve", "mean", eve, format!("Eve {}", percent(eve))));
+        notes.push(("note-eve", "mean", eve, format!("Eve: mean {}", percent(eve))));
     }
     if let Some(limit) = link.tolerable_kdr {
         notes.push(("note", "limit", limit, format!("code corrects {}", percent(limit))));
@@ -100,8 +101,8 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
         "<strong>How far the pads disagree, group by group.</strong> Each group of quantum key is \
          polar-coded and masked with a pad of channel key. A point is the share of pad bits in \
          which {user_name} (dots) or Eve (diamonds) differs from {qap}. {failed} of {all} \
-         attempts failed (crosses) and were sent again under a fresh pad.{limit} Eve stays near 50 %, where a pad \
-         tells nothing.{cut}",
+         attempts failed (crosses); such a group is sent again under a fresh pad.{limit} At \
+         50\u{a0}% a guess of the pad is worth nothing.{cut}",
         user_name = escape(&link.user),
         qap = escape(&link.qap),
         all = number(link.groups.len() as f64, 0),

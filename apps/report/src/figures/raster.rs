@@ -8,9 +8,13 @@ use crate::svg::{Figure, Svg, coord, escape, number, percent};
 const MAX_BITS: usize = 128 * 128;
 
 /// Side of one raster in user units.
-const SIDE: f64 = 384.0;
-const LEFT: f64 = 52.0;
+const SIDE: f64 = 368.0;
+const LEFT: f64 = 68.0;
 const TOP: f64 = 54.0;
+
+/// Between the panels, and around them, of the drawing that stands alone.
+const GAP: f64 = 18.0;
+const MARGIN: f64 = 20.0;
 
 /// Where two ends differ, bit by bit in key order.
 struct Difference {
@@ -72,7 +76,8 @@ struct Panel<'a> {
     qap: &'a str,
     other: &'a str,
     class: &'static str,
-    verdict: &'static str,
+    /// What to hold the share against.
+    measure: Option<String>,
 }
 
 impl Panel<'_> {
@@ -87,7 +92,11 @@ impl Panel<'_> {
         let height = d.rows() as f64 * scale;
         let (left, top) = (x + LEFT, y + TOP);
         svg.label("head", left, y + 20.0, &format!("{} \u{2295} {}", self.qap, self.other));
-        let count = format!("{} of bits differ: {}", percent(d.share()), self.verdict);
+        let mut count = format!("{} of bits differ", percent(d.share()));
+        if let Some(measure) = &self.measure {
+            count.push_str("; ");
+            count.push_str(measure);
+        }
         svg.label("sub", left, y + 41.0, &count);
         svg.rect("plot", left, top, SIDE, height);
         svg.raw(&format!(
@@ -114,8 +123,8 @@ impl Panel<'_> {
             svg.label("tick mid", at, top + height + 18.0, &column.to_string());
         }
         let middle = left + SIDE / 2.0;
-        let text = "place in the row (bits); row starts at the bit on the left";
-        svg.label("axis mid", middle, top + height + 38.0, text);
+        svg.label("axis mid", middle, top + height + 38.0, "bit within the row");
+        svg.label_up(x + 12.0, top + height / 2.0, "first bit of the row");
     }
 }
 
@@ -125,7 +134,7 @@ fn panels<'a>(link: &'a LinkData, SimulatedBits(bits): &'a SimulatedBits) -> Vec
         qap: &link.qap,
         other: &link.user,
         class: "cells-user",
-        verdict: "the code corrects them",
+        measure: link.tolerable_kdr.map(|t| format!("the code corrects {}", percent(t))),
     }];
     if let Some(eve) = &bits.eve {
         panels.push(Panel {
@@ -133,7 +142,7 @@ fn panels<'a>(link: &'a LinkData, SimulatedBits(bits): &'a SimulatedBits) -> Vec
             qap: &link.qap,
             other: "Eve",
             class: "cells-eve",
-            verdict: "near a coin toss",
+            measure: Some("a coin toss gives 50\u{a0}%".into()),
         });
     }
     panels.retain(|p| p.difference.bits > 0);
@@ -169,10 +178,11 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     let caption = format!(
         "<strong>Where the key bits differ.</strong> Each cell is one bit of channel key, read \
          line by line; it is filled where the two ends disagree. {shown} of {bits} bits are drawn. \
-         Between {qap} and {user} few cells are filled, and the polar code of the one-time pad \
-         corrects them. Eve, decoding with the same rule, disagrees in about every second bit: \
-         she might as well toss a coin. The bits are simulated ones, made for this picture; no \
-         key in use is ever drawn.",
+         The fewer cells are filled between {qap} and {user} the better: the polar code under the \
+         one-time pad corrects them. For Eve, who follows the same rule, half of them filled \
+         means that she guesses. Streaks are consecutive probes that fall into one fade; there a \
+         bit tells something about the next, which is why a count of bits is no count of secret \
+         bits. The bits are simulated ones, made for this picture; no key in use is ever drawn.",
         shown = number(shown as f64, 0),
         bits = number(bits as f64, 0),
         qap = escape(&link.qap),
@@ -190,8 +200,8 @@ pub fn bit_raster_svg(run: &RunData) -> String {
     let chosen = with_bits().find(|(_, bits)| bits.0.eve.is_some()).or(with_bits().next());
     let panels = chosen.map(|(link, bits)| panels(link, bits)).unwrap_or_default();
 
-    let width = 2.0 * (LEFT + SIDE) + 36.0;
-    let height = panels.iter().map(Panel::height).fold(60.0, f64::max) + 24.0;
+    let width = 2.0 * (LEFT + SIDE + GAP) + MARGIN;
+    let height = panels.iter().map(Panel::height).fold(40.0, f64::max) + 2.0 * MARGIN + 26.0;
     let title = "Where the key bits of two ends differ";
     let mut svg = Svg::open("bit-raster", width, height, title, &describe(&panels));
     svg.raw(&format!("<style>{}</style>", include_str!("raster.css")));
@@ -201,7 +211,12 @@ pub fn bit_raster_svg(run: &RunData) -> String {
         coord(height - 1.0)
     ));
     for (i, panel) in panels.iter().enumerate() {
-        panel.draw(&mut svg, i as f64 * (LEFT + SIDE + 12.0) + 4.0, 14.0);
+        panel.draw(&mut svg, i as f64 * (LEFT + SIDE + GAP) + GAP, MARGIN);
+    }
+    if !panels.is_empty() {
+        let text = "Each cell is one bit of simulated channel key, read line by line; it is filled \
+                    where the two ends differ.";
+        svg.label("sub mid", width / 2.0, height - MARGIN, text);
     }
     if panels.is_empty() {
         svg.label("sub", 20.0, 44.0, "This run holds no simulated bits.");
