@@ -11,13 +11,13 @@
 //! let user = Measurements::complex(2, 4, &tones.map(|h| h * Complex32::new(0.0, 3.0)))?;
 //! let key = keygen(&qap, &user, None, &KeygenConfig::default())?;
 //! assert_eq!(key.report.raw_bits.0, 8);
-//! assert_eq!(key.report.user.kdr.errors, 0);
+//! assert_eq!(key.report.user.errors, 0);
 //! assert_eq!(key.qap.expose().to_string(), "01011001");
 //! # Ok(())
 //! # }
 //! ```
 
-use crqkd_bits::{BitString, SecretBits};
+use crqkd_bits::{BitString, Fingerprint, SecretBits};
 use num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,7 @@ pub struct Measurements {
     features: Vec<Vec<f32>>,
     count: usize,
     kind: FeatureKind,
+    names: Option<Vec<String>>,
 }
 
 /// What the features are.
@@ -85,7 +86,13 @@ impl Measurements {
             .enumerate()
             .map(|(p, v)| row(p, v))
             .collect::<Result<_, _>>()?;
-        Ok(Self { features, count, kind })
+        Ok(Self { features, count, kind, names: None })
+    }
+
+    /// Names the features for the report; ignored unless there is one name for each.
+    pub fn with_names(mut self, names: Vec<String>) -> Self {
+        self.names = Some(names).filter(|names| names.len() == self.count);
+        self
     }
 
     /// Number of probes and features of each.
@@ -115,15 +122,32 @@ impl Default for KeygenConfig {
 /// The disagreement of one end's bits with the QAP's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Disagreement {
-    /// Bits that differ, and bits compared, over all features.
-    pub kdr: KdrCount,
-    /// `kdr` as a rate.
-    pub kdr_rate: f64,
-    /// 95 % interval of the rate over windows (thresholds over probes) or probes (over features); absent when there is
-    /// only one.
+    /// Fingerprint of this end's bits.
+    pub fingerprint: Fingerprint,
+    /// Bits that differ.
+    pub errors: u64,
+    /// Bits compared.
+    pub bits: u64,
+    /// The rate of bits that differ.
+    pub kdr: f64,
+    /// 95 % interval of the rate, from the spread between windows (thresholds over probes) or probes (thresholds over
+    /// features); absent when there is only one.
     pub kdr_interval95: Option<Interval>,
     /// The same for each feature, in the order of the columns.
-    pub kdr_per_feature: Vec<KdrCount>,
+    pub per_feature: Vec<FeatureDisagreement>,
+}
+
+/// The disagreement in one feature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FeatureDisagreement {
+    /// Name of the feature, or the number of its column, from 0.
+    pub name: String,
+    /// Bits that differ.
+    pub errors: u64,
+    /// Bits compared.
+    pub bits: u64,
+    /// The rate of bits that differ.
+    pub kdr: f64,
 }
 
 /// What [`keygen`] found; holds no key bit.
@@ -143,6 +167,8 @@ pub struct KeygenReport {
     pub probes_used: usize,
     /// Bits of each end as quantised.
     pub raw_bits: RawCount,
+    /// Fingerprint of the QAP's bits.
+    pub fingerprint: Fingerprint,
     /// Share of ones in the QAP's bits.
     pub ones_rate: f64,
     /// The user's bits against the QAP's.
@@ -213,14 +239,17 @@ pub fn keygen(
         Ok(bits)
     };
     let qap_bits = bits_of("qap", qap)?;
-    let user_bits = bits_of("user", user)?;
-    let eve_bits = eve.map(|eve| bits_of("eve", eve)).transpose()?;
+    let user_bits = SecretBits::from(bits_of("user", user)?);
+    let eve_bits = eve.map(|eve| bits_of("eve", eve)).transpose()?.map(SecretBits::from);
     // Bits share a threshold inside a block; blocks stand alone.
     let block = match thresholds {
         Thresholds::OverProbes => window * features,
         Thresholds::OverFeatures => features,
     };
-    let disagreement = |other: &BitString| disagreement(&qap_bits, other, features, block);
+    let qap_bits = SecretBits::from(qap_bits);
+    let names = qap.names.as_deref();
+    let disagreement =
+        |other: &SecretBits| disagreement(qap_bits.expose(), other, names, features, block);
     let report = KeygenReport {
         probes,
         features,
@@ -229,31 +258,46 @@ pub fn keygen(
         windows,
         probes_used: windows * window,
         raw_bits: RawCount(qap_bits.len() as u64),
-        ones_rate: qap_bits.count_ones() as f64 / qap_bits.len() as f64,
+        fingerprint: qap_bits.fingerprint(),
+        ones_rate: qap_bits.expose().count_ones() as f64 / qap_bits.len() as f64,
         user: disagreement(&user_bits),
         eve: eve_bits.as_ref().map(disagreement),
     };
-    Ok(Keygen {
-        report,
-        qap: SecretBits::from(qap_bits),
-        user: SecretBits::from(user_bits),
-        eve: eve_bits.map(SecretBits::from),
-    })
+    Ok(Keygen { report, qap: qap_bits, user: user_bits, eve: eve_bits })
 }
 
-fn disagreement(qap: &BitString, other: &BitString, features: usize, block: usize) -> Disagreement {
-    let per_feature = FeatureKdr::compare(qap, other, features)
+fn disagreement(
+    qap: &BitString,
+    other: &SecretBits,
+    names: Option<&[String]>,
+    features: usize,
+    block: usize,
+) -> Disagreement {
+    let per_feature = FeatureKdr::compare(qap, other.expose(), features)
         .expect("invariant: both ends quantised the same number of whole probes");
     let mut blocks = vec![KdrCount::default(); qap.len() / block];
-    for (index, (a, b)) in qap.iter().zip(other.iter()).enumerate() {
+    for (index, (a, b)) in qap.iter().zip(other.expose().iter()).enumerate() {
         blocks[index / block] += KdrCount { errors: u64::from(a != b), bits: 1 };
     }
-    let kdr = per_feature.all();
+    let KdrCount { errors, bits } = per_feature.all();
+    let per_feature = per_feature
+        .features
+        .iter()
+        .enumerate()
+        .map(|(column, count)| FeatureDisagreement {
+            name: names.map_or_else(|| column.to_string(), |names| names[column].clone()),
+            errors: count.errors,
+            bits: count.bits,
+            kdr: count.rate().unwrap_or(0.0),
+        })
+        .collect();
     Disagreement {
-        kdr,
-        kdr_rate: kdr.rate().unwrap_or(0.0),
+        fingerprint: other.fingerprint(),
+        errors,
+        bits,
+        kdr: KdrCount { errors, bits }.rate().unwrap_or(0.0),
         kdr_interval95: clustered_interval95(&blocks),
-        kdr_per_feature: per_feature.features,
+        per_feature,
     }
 }
 
@@ -357,10 +401,10 @@ mod tests {
         assert_eq!(report.ones_rate, 0.5, "medians over even blocks");
         let within = |d: &Disagreement, kdr: f64| {
             // Five standard deviations of a binomial share.
-            assert!((d.kdr_rate - kdr).abs() < 5.0 * (kdr * (1.0 - kdr) / 10240.0).sqrt(), "{d:?}");
-            assert_eq!(d.kdr_per_feature.iter().map(|c| c.errors).sum::<u64>(), d.kdr.errors);
-            assert!(d.kdr_per_feature.iter().all(|c| c.bits == 1280));
-            assert!(d.kdr_interval95.is_some_and(|i| i.low < d.kdr_rate && d.kdr_rate < i.high));
+            assert!((d.kdr - kdr).abs() < 5.0 * (kdr * (1.0 - kdr) / 10240.0).sqrt(), "{d:?}");
+            assert_eq!(d.per_feature.iter().map(|c| c.errors).sum::<u64>(), d.errors);
+            assert!(d.per_feature.iter().all(|c| c.bits == 1280));
+            assert!(d.kdr_interval95.is_some_and(|i| i.low < d.kdr && d.kdr < i.high));
         };
         within(&report.user, 0.08);
         within(&report.eve.unwrap(), 0.5);
@@ -430,7 +474,10 @@ mod tests {
         assert_eq!(json["feature"], "real");
         assert_eq!(json["thresholds"], "over-probes");
         assert_eq!(json["raw_bits"], 12);
-        assert_eq!(json["user"]["kdr"]["bits"], 12);
-        assert!(json["eve"]["kdr_per_feature"].is_array());
+        assert_eq!(json["user"]["bits"], 12);
+        assert_eq!(json["eve"]["per_feature"][2]["name"], "2");
+        let qap = qap.with_names(["a", "b", "c"].map(String::from).to_vec());
+        let report = keygen(&qap, &user, None, &KeygenConfig::default()).unwrap().report;
+        assert_eq!(report.user.per_feature[2].name, "c");
     }
 }
