@@ -1,7 +1,8 @@
 //! The key disagreement rate (KDR): how many bits of two ends differ.
 
 use crqkd_bits::BitString;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Two-sided 95 % point of the standard normal distribution.
@@ -16,8 +17,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Bits compared and bits that differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Bits compared and bits that differ. Serialises with their `rate`, which is null before the first bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct KdrCount {
     /// Bits that differ.
     pub errors: u64,
@@ -45,6 +46,16 @@ impl KdrCount {
         let middle = (p + zz / (2.0 * n)) / (1.0 + zz / n);
         let half = Z95 * (p * (1.0 - p) / n + zz / (4.0 * n * n)).sqrt() / (1.0 + zz / n);
         Some(Interval { low: (middle - half).max(0.0), high: (middle + half).min(1.0) })
+    }
+}
+
+impl Serialize for KdrCount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut count = serializer.serialize_struct("KdrCount", 3)?;
+        count.serialize_field("errors", &self.errors)?;
+        count.serialize_field("bits", &self.bits)?;
+        count.serialize_field("rate", &self.rate())?;
+        count.end()
     }
 }
 
@@ -158,6 +169,14 @@ mod tests {
         assert_eq!(kdr.all(), count(2, 6));
         assert_eq!(kdr.all().rate(), Some(2.0 / 6.0));
         assert_eq!(KdrCount::default().rate(), None);
+    }
+
+    #[test]
+    fn counts_serialise_with_their_rate_and_are_read_back_without() {
+        let count = KdrCount { errors: 1, bits: 4 };
+        let text = serde_json::to_string(&count).unwrap();
+        assert_eq!(text, r#"{"errors":1,"bits":4,"rate":0.25}"#);
+        assert_eq!(serde_json::from_str::<KdrCount>(&text).unwrap(), count);
     }
 
     #[test]

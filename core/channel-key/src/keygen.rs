@@ -11,7 +11,7 @@
 //! let user = Measurements::complex(2, 4, &tones.map(|h| h * Complex32::new(0.0, 3.0)))?;
 //! let key = keygen(&qap, &user, None, &KeygenConfig::default())?;
 //! assert_eq!(key.report.raw_bits.0, 8);
-//! assert_eq!(key.report.user.errors, 0);
+//! assert_eq!(key.report.user.kdr.errors, 0);
 //! assert_eq!(key.qap.expose().to_string(), "01011001");
 //! # Ok(())
 //! # }
@@ -124,30 +124,15 @@ impl Default for KeygenConfig {
 pub struct Disagreement {
     /// Fingerprint of this end's bits.
     pub fingerprint: Fingerprint,
-    /// Bits that differ.
-    pub errors: u64,
-    /// Bits compared.
-    pub bits: u64,
-    /// The rate of bits that differ.
-    pub kdr: f64,
+    /// Bits that differ, bits compared, and their rate, over all features.
+    pub kdr: KdrCount,
+    /// The rate alone.
+    pub kdr_rate: f64,
     /// 95 % interval of the rate, from the spread between windows (thresholds over probes) or probes (thresholds over
     /// features); absent when there is only one.
     pub kdr_interval95: Option<Interval>,
     /// The same for each feature, in the order of the columns.
-    pub per_feature: Vec<FeatureDisagreement>,
-}
-
-/// The disagreement in one feature.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FeatureDisagreement {
-    /// Name of the feature, or the number of its column, from 0.
-    pub name: String,
-    /// Bits that differ.
-    pub errors: u64,
-    /// Bits compared.
-    pub bits: u64,
-    /// The rate of bits that differ.
-    pub kdr: f64,
+    pub kdr_per_feature: Vec<KdrCount>,
 }
 
 /// What [`keygen`] found; holds no key bit.
@@ -159,6 +144,8 @@ pub struct KeygenReport {
     pub features: usize,
     /// What the features are.
     pub feature: FeatureKind,
+    /// Their names, where the measurements have them.
+    pub feature_names: Option<Vec<String>>,
     /// Over which samples the thresholds were taken.
     pub thresholds: Thresholds,
     /// Windows quantised.
@@ -247,13 +234,12 @@ pub fn keygen(
         Thresholds::OverFeatures => features,
     };
     let qap_bits = SecretBits::from(qap_bits);
-    let names = qap.names.as_deref();
-    let disagreement =
-        |other: &SecretBits| disagreement(qap_bits.expose(), other, names, features, block);
+    let disagreement = |other: &SecretBits| disagreement(qap_bits.expose(), other, features, block);
     let report = KeygenReport {
         probes,
         features,
         feature: qap.kind,
+        feature_names: qap.names.clone(),
         thresholds,
         windows,
         probes_used: windows * window,
@@ -269,7 +255,6 @@ pub fn keygen(
 fn disagreement(
     qap: &BitString,
     other: &SecretBits,
-    names: Option<&[String]>,
     features: usize,
     block: usize,
 ) -> Disagreement {
@@ -279,25 +264,13 @@ fn disagreement(
     for (index, (a, b)) in qap.iter().zip(other.expose().iter()).enumerate() {
         blocks[index / block] += KdrCount { errors: u64::from(a != b), bits: 1 };
     }
-    let KdrCount { errors, bits } = per_feature.all();
-    let per_feature = per_feature
-        .features
-        .iter()
-        .enumerate()
-        .map(|(column, count)| FeatureDisagreement {
-            name: names.map_or_else(|| column.to_string(), |names| names[column].clone()),
-            errors: count.errors,
-            bits: count.bits,
-            kdr: count.rate().unwrap_or(0.0),
-        })
-        .collect();
+    let kdr = per_feature.all();
     Disagreement {
         fingerprint: other.fingerprint(),
-        errors,
-        bits,
-        kdr: KdrCount { errors, bits }.rate().unwrap_or(0.0),
+        kdr,
+        kdr_rate: kdr.rate().unwrap_or(0.0),
         kdr_interval95: clustered_interval95(&blocks),
-        per_feature,
+        kdr_per_feature: per_feature.features,
     }
 }
 
@@ -401,10 +374,10 @@ mod tests {
         assert_eq!(report.ones_rate, 0.5, "medians over even blocks");
         let within = |d: &Disagreement, kdr: f64| {
             // Five standard deviations of a binomial share.
-            assert!((d.kdr - kdr).abs() < 5.0 * (kdr * (1.0 - kdr) / 10240.0).sqrt(), "{d:?}");
-            assert_eq!(d.per_feature.iter().map(|c| c.errors).sum::<u64>(), d.errors);
-            assert!(d.per_feature.iter().all(|c| c.bits == 1280));
-            assert!(d.kdr_interval95.is_some_and(|i| i.low < d.kdr && d.kdr < i.high));
+            assert!((d.kdr_rate - kdr).abs() < 5.0 * (kdr * (1.0 - kdr) / 10240.0).sqrt(), "{d:?}");
+            assert_eq!(d.kdr_per_feature.iter().map(|c| c.errors).sum::<u64>(), d.kdr.errors);
+            assert!(d.kdr_per_feature.iter().all(|c| c.bits == 1280));
+            assert!(d.kdr_interval95.is_some_and(|i| i.low < d.kdr_rate && d.kdr_rate < i.high));
         };
         within(&report.user, 0.08);
         within(&report.eve.unwrap(), 0.5);
@@ -474,10 +447,10 @@ mod tests {
         assert_eq!(json["feature"], "real");
         assert_eq!(json["thresholds"], "over-probes");
         assert_eq!(json["raw_bits"], 12);
-        assert_eq!(json["user"]["bits"], 12);
-        assert_eq!(json["eve"]["per_feature"][2]["name"], "2");
+        assert_eq!(json["user"]["kdr"]["bits"], 12);
+        assert_eq!(json["eve"]["kdr_per_feature"][2]["bits"], 4);
         let qap = qap.with_names(["a", "b", "c"].map(String::from).to_vec());
         let report = keygen(&qap, &user, None, &KeygenConfig::default()).unwrap().report;
-        assert_eq!(report.user.per_feature[2].name, "c");
+        assert_eq!(report.feature_names.unwrap()[2], "c");
     }
 }
