@@ -1,0 +1,76 @@
+//! What can go wrong, with the numbers in it.
+
+use thiserror::Error;
+
+/// Errors of the sounding crate.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum SoundingError {
+    /// A received sample is not a number or infinite.
+    #[error("sample {position} is not finite")]
+    NotFinite {
+        /// Air time of the sample.
+        position: u64,
+    },
+    /// Samples must come in ascending time.
+    #[error("samples at {got} come after the stream has reached {expected}")]
+    TimeReversed {
+        /// First sample that may still come.
+        expected: u64,
+        /// First sample that came.
+        got: u64,
+    },
+    /// A header field is out of its range.
+    #[error("header field {field} is {value}, the largest possible value is {max}")]
+    Field {
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// Largest value that the header has room for.
+        max: u64,
+    },
+    /// The control bytes do not fit into one frame.
+    #[error("{len} control bytes, a frame carries at most {max}")]
+    ControlTooLong {
+        /// Bytes given.
+        len: usize,
+        /// [`MAX_CONTROL_BYTES`](crate::MAX_CONTROL_BYTES).
+        max: usize,
+    },
+    /// The cipher bits do not fit into one frame.
+    #[error("{len} cipher bits, a frame carries at most {max}")]
+    CipherTooLong {
+        /// Bits given.
+        len: usize,
+        /// [`MAX_CIPHER_BITS`](crate::MAX_CIPHER_BITS).
+        max: usize,
+    },
+    /// A frame without a header cannot carry a payload.
+    #[error("a frame without a header carries no payload")]
+    PayloadWithoutHeader,
+    /// The header announces another payload than the one given.
+    #[error(
+        "the header announces {header_blocks} control blocks and {header_cipher} cipher bits, the payload has \
+         {blocks} and {cipher}"
+    )]
+    PayloadShape {
+        /// Control blocks in the header.
+        header_blocks: u8,
+        /// Cipher bits in the header.
+        header_cipher: u16,
+        /// Control blocks of the payload.
+        blocks: u8,
+        /// Cipher bits of the payload.
+        cipher: u16,
+    },
+    /// A setting is out of its range.
+    #[error("{key} = {value} is out of range: {expected}")]
+    Config {
+        /// Key of the setting.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+        /// The range.
+        expected: &'static str,
+    },
+}

@@ -1,0 +1,80 @@
+//! Sounding frames: synthesis, detection, channel estimation, header and payload.
+//!
+//! A frame is a tone, an M-sequence with its cyclic prefix, and optionally a coded header with control bytes (coded) and
+//! cipher bits (uncoded, received as calibrated LLRs); see [`layout`](MAX_FRAME_LEN) for its lengths. Received samples
+//! go through [`Synchronizer`], [`Estimator`] and [`Demodulator`]; air time is a sample number.
+//!
+//! ```
+//! use crqkd_sounding::*;
+//!
+//! let header = Header {
+//!     epoch: 1, window: 20, index: 3, direction: Direction::Forward, sender: 7, kind: FrameKind::Control, gain: 0,
+//!     follow: false, more: true, payload: PayloadShape::of(5, 256)?,
+//! };
+//! let burst = Synthesizer::new().burst(Some(&header), b"hello", &[1; 256])?;
+//!
+//! // 1000 samples of silence, then the burst at a tenth of its amplitude
+//! let mut samples = vec![num_complex::Complex32::ZERO; 1000];
+//! samples.extend(burst.iter().map(|sample| 0.1 * sample));
+//!
+//! let config = SoundingConfig::default();
+//! let (mut synchronizer, mut estimator) = (Synchronizer::new(&config)?, Estimator::new());
+//! let mut demodulator = Demodulator::new(&config)?;
+//! let mut frames = Vec::new();
+//! synchronizer.process(50_000, &samples, &mut frames)?;
+//! synchronizer.flush(&mut frames);
+//!
+//! let estimate = estimator.estimate(&frames[0]);
+//! assert_eq!(estimate.start, 51_000);
+//! assert!((estimate.cir[PEAK_TAP].norm() - 0.1).abs() < 1e-3);
+//! assert_eq!(demodulator.header(&frames[0], &estimate), Some(header));
+//! let payload = demodulator.payload(&frames[0], &estimate, &header);
+//! assert_eq!(payload.control.as_deref(), Some(&b"hello"[..]));
+//! assert!(payload.cipher_llr.iter().all(|&llr| llr < 0.0));
+//! # Ok::<(), SoundingError>(())
+//! ```
+//!
+//! | module | content |
+//! |---|---|
+//! | `layout`, `waveform` | lengths of the frame's parts; tone and M-sequence |
+//! | `header`, `coding` | [`Header`] and its 96 bits; polar codes of header and control bytes |
+//! | `synthesizer` | [`Synthesizer`]: bursts |
+//! | `correlator`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
+//! | `cfo`, `mtransform`, `estimator` | [`Estimator`]: offset, channel, noise |
+//! | `equalizer`, `phase`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
+//! | `report` | [`FrameReport`]: one JSON line a frame |
+
+mod cfo;
+mod coding;
+mod config;
+mod correlator;
+mod demodulator;
+mod equalizer;
+mod error;
+mod estimator;
+mod frame;
+mod header;
+mod layout;
+mod mtransform;
+mod phase;
+mod report;
+mod rotate;
+mod synchronizer;
+mod synthesizer;
+mod waveform;
+
+pub use config::SoundingConfig;
+pub use demodulator::{Demodulator, Payload};
+pub use error::SoundingError;
+pub use estimator::{Estimate, Estimator};
+pub use frame::Frame;
+pub use header::{Direction, FrameKind, HEADER_BITS, Header, MAX_INDEX, MAX_WINDOW, PayloadShape};
+pub use layout::{
+    BLOCK_LEN, BLOCK_SYMBOLS, CARRIERS, CONTROL_BLOCK_BYTES, HEADER_FRAME_LEN, HEADER_LEN,
+    MAX_CIPHER_BITS, MAX_CONTROL_BLOCKS, MAX_CONTROL_BYTES, MAX_FRAME_LEN, PEAK_TAP, PREAMBLE_LEN,
+    PREFIX_LEN, SAMPLE_RATE_HZ, SEQUENCE_LEN, TAPS, TONE_LEN, carriers,
+};
+pub use report::FrameReport;
+pub use synchronizer::Synchronizer;
+pub use synthesizer::Synthesizer;
+pub use waveform::{preamble, sequence_bits, sequence_chips, tone};
