@@ -1,7 +1,7 @@
 //! The receiving side of a radio as a stream.
 
 use crate::envelope::pack;
-use crate::jitter::Jitter;
+use crate::hooks::Hooks;
 use crate::radio::{Radio, Reception};
 use crate::time_tag::{last_tag, time_tag};
 use async_channel::Sender;
@@ -45,7 +45,7 @@ where
     /// Air time of the sample that would follow without a gap.
     next: Option<Air>,
     tee: Option<Sender<Capture>>,
-    jitter: Jitter,
+    hooks: Hooks,
 }
 
 /// Buffer of a stream of samples: several listening gates.
@@ -59,11 +59,11 @@ where
     O: CpuBufferWriter<Item = Complex32>,
 {
     /// A transceiver that reads `radio`; `tee` gets a copy of everything received.
-    pub fn new(radio: R, tee: Option<Sender<Capture>>, jitter: Jitter) -> Self {
+    pub fn new(radio: R, tee: Option<Sender<Capture>>, hooks: Hooks) -> Self {
         let mut output = O::default();
         output.set_min_items(MIN_ROOM);
         output.set_min_buffer_size_in_items(STREAM_ITEMS);
-        Transceiver { output, radio, next: None, tee, jitter }
+        Transceiver { output, radio, next: None, tee, hooks }
     }
 }
 
@@ -79,12 +79,13 @@ where
         mo: &mut MessageOutputs,
         _meta: &mut BlockMeta,
     ) -> Result<()> {
-        self.jitter.nap().await;
+        self.hooks.nap().await;
         let (room, mut tags) = self.output.slice_with_tags();
         if room.len() < MIN_ROOM {
             return Ok(()); // called again when the reader has consumed
         }
-        match self.radio.try_recv(room)? {
+        let received = self.radio.try_recv(room).map_err(Into::into);
+        match self.hooks.watch(received)? {
             Reception::Samples { time, len, last } => {
                 if self.next != Some(time) {
                     tags.add_tag(0, time_tag(time));

@@ -2,9 +2,9 @@
 //! and still nobody waits for ever, whatever the number of workers and the order of their steps.
 
 use crqkd_air::medium::{Air, Promises, RadioKind, Transmission};
+use crqkd_blocks::Hooks;
 use crqkd_blocks::Transceiver;
 use crqkd_blocks::envelope::{pack, unpack};
-use crqkd_blocks::jitter::Jitter;
 use crqkd_blocks::radio::air::{Propagation, VirtualAir};
 use crqkd_blocks::radio::{RadioError, RadioTx};
 use crqkd_blocks::time_tag::stretches;
@@ -47,7 +47,7 @@ struct Listener<I: CpuBufferReader<Item = Complex32> = DefaultCpuReader<Complex3
     #[input]
     input: I,
     time: Air,
-    jitter: Jitter,
+    hooks: Hooks,
 }
 
 impl<I: CpuBufferReader<Item = Complex32>> Kernel for Listener<I> {
@@ -57,7 +57,7 @@ impl<I: CpuBufferReader<Item = Complex32>> Kernel for Listener<I> {
         mo: &mut MessageOutputs,
         _meta: &mut BlockMeta,
     ) -> Result<()> {
-        self.jitter.nap().await;
+        self.hooks.nap().await;
         let (samples, tags) = self.input.slice_with_tags();
         let mut heard = Vec::new();
         for stretch in stretches(samples.len(), tags) {
@@ -86,7 +86,7 @@ struct Answerer {
     tx: RadioTx<()>,
     heard: Vec<Air>,
     gated: bool,
-    jitter: Jitter,
+    hooks: Hooks,
     log: async_channel::Sender<Vec<Air>>,
 }
 
@@ -98,7 +98,7 @@ impl Answerer {
         _meta: &mut BlockMeta,
         p: Pmt,
     ) -> Result<Pmt> {
-        self.jitter.nap().await;
+        self.hooks.nap().await;
         if p == Pmt::Finished {
             io.finished = true;
             return Ok(Pmt::Ok);
@@ -128,7 +128,7 @@ impl Answerer {
 impl Kernel for Answerer {}
 
 /// Air times at which each of the two heard the other.
-fn ping_pong(workers: usize, jitter: Jitter, gated: bool) -> Result<[Vec<Air>; 2]> {
+fn ping_pong(workers: usize, hooks: Hooks, gated: bool) -> Result<[Vec<Air>; 2]> {
     config::set("ctrlport_enable", false);
     let air = VirtualAir::new(0);
     let mut fg = Flowgraph::new();
@@ -149,14 +149,14 @@ fn ping_pong(workers: usize, jitter: Jitter, gated: bool) -> Result<[Vec<Air>; 2
         let (log, read) = async_channel::unbounded();
         logs.push(read);
         let name = name as u64;
-        let trx = Transceiver::<_>::new(radio, None, jitter.fork(3 * name));
+        let trx = Transceiver::<_>::new(radio, None, hooks.of(format!("transceiver {name}")));
         let listener = Listener::<DefaultCpuReader<Complex32>> {
             input: Default::default(),
             time: 0,
-            jitter: jitter.fork(3 * name + 1),
+            hooks: hooks.of(format!("listener {name}")),
         };
         let answerer =
-            Answerer { tx, heard: vec![], gated, jitter: jitter.fork(3 * name + 2), log };
+            Answerer { tx, heard: vec![], gated, hooks: hooks.of(format!("answerer {name}")), log };
         connect!(fg,
             trx > listener;
             listener.progress | progress.answerer;
@@ -173,10 +173,10 @@ fn two_radios_that_wait_for_each_other_go_on() {
     let user: Vec<Air> = (0..).map(|k| 1_000 + 2 * TURN * k).take_while(|&t| t < END).collect();
     let qap: Vec<Air> = user.iter().map(|t| t + TURN).take_while(|&t| t < END).collect();
     for workers in [1, 2, 4] {
-        for jitter in [Jitter::default(), Jitter::new(workers as u64, 100)] {
+        for hooks in [Hooks::default(), Hooks::default().with_sleeps(workers as u64, 100)] {
             for gated in [false, true] {
                 let [heard_by_qap, heard_by_user] =
-                    ping_pong(workers, jitter.clone(), gated).unwrap();
+                    ping_pong(workers, hooks.clone(), gated).unwrap();
                 let upto = |v: &[Air]| -> Vec<Air> {
                     v.iter().copied().take_while(|&t| t < END).collect()
                 };

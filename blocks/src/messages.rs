@@ -1,0 +1,231 @@
+//! What the blocks tell each other, apart from samples. Each type travels in its own
+//! [`Parcel`](crate::envelope::Parcel).
+//!
+//! ```text
+//! transceiver ~~IQ~~> synchronizer --Detections--> channel_estimator --Measurements--> protocol
+//! protocol --Orders--> sounder --> radio
+//! protocol --ProbeData, Work--> quantizer --Pads, Work, Reply--> key_buffer
+//! key_buffer --Encryption, Decryption--> polar_otp --Reply, Opened--> key_buffer --Reply--> protocol
+//! ```
+
+use crqkd_air::medium::{Air, Promises};
+use crqkd_bits::SecretBits;
+use crqkd_channel_key::SoftBits;
+use crqkd_forwarding::{
+    Answer, Direction, Event, Job, Received, RxFrame, Ticket, TxFrame, WireMessage,
+};
+use crqkd_keys::{Epoch, Group, GroupId, KeyId, Pad, PairId, ProbeId, QapId, WindowId};
+use crqkd_sounding::{Estimate, Frame, Header};
+
+/// Frames that the synchronizer has found.
+#[derive(Debug)]
+pub struct Detections {
+    /// In order of their start.
+    pub frames: Vec<Frame>,
+    /// No frame that starts before this sample will come later.
+    pub progress: Air,
+}
+
+/// A frame with its channel.
+#[derive(Debug)]
+pub struct Measurement {
+    /// Channel, offset and noise; also the start of the frame.
+    pub estimate: Estimate,
+    /// What the frame says about itself, when that could be read.
+    pub header: Option<Header>,
+    /// The same and its payload, as the protocol takes it.
+    pub frame: Option<RxFrame>,
+}
+
+/// Frames with their channels.
+#[derive(Debug)]
+pub struct Measurements {
+    /// In order of their start.
+    pub list: Vec<Measurement>,
+    /// No frame that starts before this sample will come later.
+    pub progress: Air,
+}
+
+/// What a radio is told to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Send a frame, its first sample at `at`.
+    Transmit {
+        /// Air time of the first sample.
+        at: Air,
+        /// The frame.
+        frame: TxFrame,
+    },
+    /// Listen to `[from, to)`.
+    Listen {
+        /// First sample.
+        from: Air,
+        /// After the last sample, or `Air::MAX`.
+        to: Air,
+    },
+    /// End an open stretch of listening.
+    ListenUntil(Air),
+    /// Send a message over a wire.
+    Wire {
+        /// Receiver.
+        to: QapId,
+        /// Air time of arrival.
+        arrives: Air,
+        /// The message.
+        message: WireMessage,
+    },
+}
+
+/// Orders, and what is promised once they are carried out.
+#[derive(Debug)]
+pub struct Orders {
+    /// In order.
+    pub list: Vec<Order>,
+    /// The promises.
+    pub promises: Promises,
+    /// Leave the air.
+    pub leave: bool,
+}
+
+/// A channel measurement that the protocol keeps.
+#[derive(Clone, Debug)]
+pub struct ProbeData {
+    /// Its name.
+    pub probe: ProbeId,
+    /// Which way the frame travelled.
+    pub direction: Direction,
+    /// The measurement.
+    pub estimate: Estimate,
+}
+
+/// A piece of work under its ticket.
+#[derive(Debug)]
+pub struct Work {
+    /// To answer under.
+    pub ticket: Ticket,
+    /// The work.
+    pub job: Job,
+}
+
+/// The answer to a piece of work.
+#[derive(Debug)]
+pub struct Reply {
+    /// Of the work.
+    pub ticket: Ticket,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// Channel key of a window on its way into the key buffer.
+#[derive(Debug)]
+pub struct Pads {
+    /// Of the work.
+    pub ticket: Ticket,
+    /// Life of the link.
+    pub epoch: Epoch,
+    /// The window.
+    pub window: WindowId,
+    /// Its bits.
+    pub soft: SoftBits,
+}
+
+/// A group on its way under a pad.
+#[derive(Debug)]
+pub struct Encryption {
+    /// Of the work.
+    pub ticket: Ticket,
+    /// A copy of the group.
+    pub group: Group,
+    /// The pad, for this one use.
+    pub pad: Pad,
+}
+
+/// A ciphertext with the pad to open it.
+#[derive(Debug)]
+pub struct Decryption {
+    /// Of the work.
+    pub ticket: Ticket,
+    /// The group inside.
+    pub group: GroupId,
+    /// What was received.
+    pub received: Received,
+    /// One's own pad, for this one use.
+    pub pad: Pad,
+}
+
+/// What came of a [`Decryption`].
+#[derive(Debug)]
+pub struct Opened {
+    /// Of the work.
+    pub ticket: Ticket,
+    /// The group, if its check holds.
+    pub group: Option<Group>,
+    /// Pad bits that were corrected.
+    pub corrected: u32,
+}
+
+/// What a role begins with, posted to its key buffer once the flowgraph runs.
+#[derive(Debug, Default)]
+pub struct Begin {
+    /// Groups of quantum key and the air time at which each batch is there (QAP).
+    pub supply: Vec<(Air, Vec<Group>)>,
+    /// Requests of programs for key shared with another user, and their air times (user).
+    pub requests: Vec<(Air, crqkd_keys::UserId, u32)>,
+}
+
+/// The public part of [`Begin`], from the key buffer to the protocol.
+#[derive(Debug, Default)]
+pub struct Began {
+    /// Numbers of the groups, and when they are there.
+    pub supply: Vec<(Air, Vec<GroupId>)>,
+    /// See [`Begin::requests`].
+    pub requests: Vec<(Air, crqkd_keys::UserId, u32)>,
+}
+
+/// An event with its air time, for the application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimedEvent {
+    /// Air time.
+    pub at: Air,
+    /// The event.
+    pub event: Event,
+}
+
+/// A key for the user's programs.
+#[derive(Debug)]
+pub struct FinalKey {
+    /// Its name, equal at both users.
+    pub key: KeyId,
+    /// The two users.
+    pub pair: PairId,
+    /// Number of the block it was made of.
+    pub block: u32,
+    /// The block's groups.
+    pub groups: Vec<GroupId>,
+    /// The key.
+    pub bits: SecretBits,
+}
+
+/// Bits of a window for the referee of a simulation, who sees all sides.
+#[derive(Debug)]
+pub struct WindowBits {
+    /// Life of the link.
+    pub epoch: Epoch,
+    /// The window.
+    pub window: WindowId,
+    /// Direction of the frames they were measured on.
+    pub direction: Direction,
+    /// Probes they come from.
+    pub kept: Vec<u16>,
+    /// A copy of the bits.
+    pub soft: SoftBits,
+}
+
+/// A group that was opened, for the referee of a simulation.
+#[derive(Debug)]
+pub struct OpenedGroup {
+    /// A copy of the group.
+    pub group: Group,
+    /// Pad bits that were corrected.
+    pub corrected: u32,
+}
