@@ -42,9 +42,6 @@ pub struct Scenario {
     /// Groups of quantum key that a pair of users asks for.
     #[serde(default = "default_groups")]
     pub groups: u32,
-    /// What the paper measured in this place, if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paper: Option<PaperFigures>,
     /// The radio channel.
     #[serde(default)]
     pub air: AirConfig,
@@ -60,20 +57,6 @@ pub struct Scenario {
     /// The quantum link between the access points.
     #[serde(default)]
     pub quantum: QuantumConfig,
-}
-
-/// One row of Table II of the paper.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PaperFigures {
-    /// Key generation rate in bit/s, raw.
-    pub kgr_raw_bit_s: f64,
-    /// Key disagreement rate between access point and user, 0 to 1.
-    pub kdr: f64,
-    /// Retransmission rate of groups, 0 to 1.
-    pub retransmission_rate: f64,
-    /// Key disagreement rate between access point and eavesdropper, 0 to 1.
-    pub eve_kdr: f64,
 }
 
 fn default_groups() -> u32 {
