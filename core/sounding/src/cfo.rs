@@ -10,9 +10,9 @@
 
 use num_complex::{Complex32, Complex64};
 
-use crate::layout::{PEAK_TAP, SEQUENCE_LEN, TONE_LEN};
+use crate::layout::{PEAK_TAP, SEQUENCE_LEN, TONE_LEN, TONE_PERIOD};
 use crate::rotate::widen;
-use crate::waveform::{sequence_chips, tone};
+use crate::waveform::sequence_chips;
 
 /// Samples of a segment.
 const SEGMENT: usize = 64;
@@ -104,6 +104,8 @@ pub(crate) fn rest(
 
 /// The tone of a frame and what the channel does to it.
 pub(crate) struct Tone<'a> {
+    /// One period as sent.
+    pub(crate) period: &'a [Complex32; TONE_PERIOD],
     /// Received samples from the tone's first on the strongest path.
     pub(crate) samples: &'a [Complex32],
     /// Time of the first of them, from the middle of the sequence's window.
@@ -120,7 +122,7 @@ impl Tone<'_> {
         let value: Complex32 = self.samples[first..first + TONE_SEGMENT]
             .iter()
             .enumerate()
-            .map(|(i, r)| r * tone(first + i).conj())
+            .map(|(i, r)| r * self.period[(first + i) % TONE_PERIOD].conj())
             .sum();
         let time = self.time + first as f64 + (TONE_SEGMENT - 1) as f64 / 2.0;
         // The error of the response is common to all segments of the tone, whose own noise averages out.

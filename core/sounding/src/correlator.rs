@@ -68,8 +68,11 @@ impl Correlator {
         }
         statistic.extend((0..lags).map(|n| {
             let energy = (self.energy[n + SEQUENCE_LEN] - self.energy[n]) as f32;
-            // Energies below the resolution of the running sum are silence beside something much stronger.
-            if energy > sum as f32 * 1e-9 { self.work[n].norm_sqr() / energy } else { 0.0 }
+            let statistic = self.work[n].norm_sqr() / energy;
+            // Energies below the resolution of the running sum are silence beside something much stronger; and by
+            // Cauchy and Schwarz nothing but an overflow exceeds the sequence's length.
+            let good = energy > sum as f32 * 1e-9 && statistic < 1.01 * SEQUENCE_LEN as f32;
+            if good { statistic } else { 0.0 }
         }));
     }
 }

@@ -19,6 +19,14 @@ pub enum SoundingError {
         /// First sample that came.
         got: u64,
     },
+    /// An air time that no run reaches.
+    #[error("air time {time} is beyond {max}")]
+    TimeRange {
+        /// Air time given.
+        time: u64,
+        /// Largest air time.
+        max: u64,
+    },
     /// A header field is out of its range.
     #[error("header field {field} is {value}, the largest possible value is {max}")]
     Field {

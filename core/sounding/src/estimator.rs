@@ -7,12 +7,12 @@ use rustfft::{Fft, FftPlanner};
 
 use crate::cfo::{self, CfoEstimator, MAX_PATHS, Tone};
 use crate::layout::{
-    CARRIERS, PEAK_TAP, SAMPLE_RATE_HZ, SEQUENCE_LEN, SEQUENCE_START, TAPS, WINDOW_ADVANCE,
-    carriers,
+    CARRIERS, PEAK_TAP, SAMPLE_RATE_HZ, SEQUENCE_LEN, SEQUENCE_START, TAPS, TONE_PERIOD,
+    WINDOW_ADVANCE, carriers,
 };
 use crate::mtransform::MTransform;
 use crate::rotate::{derotate, unit};
-use crate::waveform::tone;
+use crate::waveform::tone_period;
 use crate::{Frame, SoundingConfig};
 
 /// Carrier grid of the channel state information.
@@ -60,6 +60,7 @@ impl Estimate {
 pub struct Estimator {
     transform: MTransform,
     cfo: CfoEstimator,
+    tone: [Complex32; TONE_PERIOD],
     grid: Arc<dyn Fft<f32>>,
     scratch: Vec<Complex32>,
     window: Box<[Complex32; SEQUENCE_LEN]>,
@@ -79,6 +80,7 @@ impl Estimator {
         Self {
             transform: MTransform::new(),
             cfo: CfoEstimator::new(),
+            tone: tone_period(),
             scratch: vec![Complex32::ZERO; grid.get_inplace_scratch_len()],
             grid,
             window: Box::new([Complex32::ZERO; SEQUENCE_LEN]),
@@ -180,14 +182,15 @@ impl Estimator {
             if tap.norm_sqr() < least && l != PEAK_TAP {
                 *tap = Complex32::ZERO;
             } else {
-                response += *tap * tone(l + PEAK_TAP).conj();
+                // Tap l is l − PEAK_TAP samples late; twice PEAK_TAP is a period of the tone.
+                response += *tap * self.tone[(l + PEAK_TAP) % TONE_PERIOD].conj();
                 count += 1;
             }
         }
         let lag = WINDOW_ADVANCE as isize + shift - PEAK_TAP as isize;
         self.transform.expand(lag, &kept, &mut self.expected);
         let response_error = count as f32 / N1;
-        let tone = Tone { samples, time, response, response_error };
+        let tone = Tone { period: &self.tone, samples, time, response, response_error };
         cfo::rest(&self.window, &self.expected, &tone, omega)
     }
 

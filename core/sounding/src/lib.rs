@@ -1,8 +1,13 @@
 //! Sounding frames: synthesis, detection, channel estimation, header and payload.
 //!
 //! A frame is a tone, an M-sequence with its cyclic prefix, and optionally a coded header with control bytes (coded) and
-//! cipher bits (uncoded, received as calibrated LLRs); see [`layout`](MAX_FRAME_LEN) for its lengths. Received samples
-//! go through [`Synchronizer`], [`Estimator`] and [`Demodulator`]; air time is a sample number.
+//! cipher bits (uncoded, received as calibrated LLRs). Received samples go through [`Synchronizer`],
+//! [`Estimator`] and [`Demodulator`]; air time is a sample number. The example `sounding_standard` measures what they achieve.
+//!
+//! ```text
+//! header, control, cipher -> Synthesizer -> burst ))) samples -> Synchronizer -> Frame -> Estimator   -> Estimate
+//!                                                                                      -> Demodulator -> Header, Payload
+//! ```
 //!
 //! ```
 //! use crqkd_sounding::*;

@@ -2,9 +2,9 @@
 
 use crate::layout::SAMPLE_RATE_HZ;
 
-/// Preamble-only standard deviation of the carrier offset at 0 dB, Hz (DESIGN section 4); it falls with the square root
-/// of the SNR.
-const CFO_STD_HZ: f64 = 197.0;
+/// Standard deviation of the preamble's carrier offset at 0 dB, Hz, as the example `sounding_standard` measures it; it
+/// falls with the square root of the SNR.
+const CFO_STD_HZ: f64 = 225.0;
 /// Growth of the phase's variance by oscillator noise, rad² a sample (a line of 10 Hz).
 const DRIFT: f64 = std::f64::consts::TAU * 10.0 / SAMPLE_RATE_HZ;
 

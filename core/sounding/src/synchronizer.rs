@@ -25,6 +25,8 @@ const SPREAD: usize = 16;
 const PEAK_SEARCH: usize = 48;
 /// How much earlier than its correlation peak a frame may turn out to start.
 const MARGIN: u64 = 16;
+/// Latest time of samples.
+const MAX_TIME: u64 = u64::MAX / 2;
 /// Decided samples that may stay in the buffer.
 const SLACK: usize = 8192;
 
@@ -91,13 +93,17 @@ impl Synchronizer {
     /// than the end of the last samples ends the stretch.
     ///
     /// # Errors
-    /// When a sample is not finite or the time is before the end of the last samples; nothing of the call is taken then.
+    /// When a sample is not finite, or the time is before the end of the last samples or absurd; nothing of the call is
+    /// taken then.
     pub fn process(
         &mut self,
         time: u64,
         samples: &[Complex32],
         frames: &mut Vec<Frame>,
     ) -> Result<(), SoundingError> {
+        if time > MAX_TIME {
+            return Err(SoundingError::TimeRange { time, max: MAX_TIME });
+        }
         if time < self.end {
             return Err(SoundingError::TimeReversed { expected: self.end, got: time });
         }

@@ -27,6 +27,11 @@ pub fn tone(n: usize) -> Complex32 {
     Complex32::new(phase.cos() as f32, phase.sin() as f32)
 }
 
+/// One period of the tone.
+pub(crate) fn tone_period() -> [Complex32; TONE_PERIOD] {
+    std::array::from_fn(tone)
+}
+
 /// Tone, prefix and M-sequence.
 pub fn preamble() -> Vec<Complex32> {
     let chips = sequence_chips();

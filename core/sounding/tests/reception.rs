@@ -304,6 +304,28 @@ fn bad_samples_are_refused_with_their_position_and_clipped_ones_counted() {
     assert_eq!((frames.len(), frames[0].clipped()), (1, 1));
 }
 
+proptest! {
+    /// Any finite samples, at any time and of any size, near a frame: some frames or none, no panic.
+    #[test]
+    fn hostile_samples_do_no_harm(
+        patterns in proptest::collection::vec(any::<(u32, u32)>(), 1..300),
+        place in 0usize..4000,
+        repeat in 1usize..8,
+        time in 0..u64::MAX / 2,
+    ) {
+        let burst = Synthesizer::new().burst(None, &[], &[]).unwrap();
+        let mut samples = vec![Complex32::ZERO; 5000];
+        samples[700..700 + burst.len()].copy_from_slice(&burst);
+        let finite = |bits: u32| Some(f32::from_bits(bits)).filter(|x| x.is_finite()).unwrap_or(1.0);
+        for (i, &(re, im)) in patterns.iter().cycle().take(repeat * patterns.len()).enumerate() {
+            if let Some(sample) = samples.get_mut(place + i) {
+                *sample = Complex32::new(finite(re), finite(im));
+            }
+        }
+        prop_assert!(frames_of(time, &samples).len() <= 4);
+    }
+}
+
 #[test]
 fn a_report_is_one_line_of_json() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
