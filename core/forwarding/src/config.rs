@@ -285,6 +285,11 @@ impl Plan {
         Ok(())
     }
 
+    /// Entries of a list of groups that is sent in parts.
+    pub(crate) fn list_chunk(&self) -> usize {
+        (self.frames.control_bytes.saturating_sub(24) / 10).clamp(1, 32)
+    }
+
     /// Most pad ranges that one ciphertext may name and still fit into a control frame (at most 16).
     pub fn max_pad_refs(&self) -> usize {
         let inside = match self.config.ciphertext {

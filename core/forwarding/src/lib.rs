@@ -6,6 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`Qap`], [`User`], [`Eve`] | the roles |
 //! | [`Station`], [`Input`], [`Output`], [`Job`], [`Answer`], [`Event`] | the door of every role |
 //! | [`Sequencer`], [`Action`], [`Promise`] | hands a station its inputs in order of air time |
 //! | [`RxFrame`], [`TxFrame`], [`Listen`] | the air |
@@ -13,25 +14,36 @@
 //! | [`ForwardingConfig`], [`FrameLimits`], [`Plan`] | parameters |
 //! | [`final_key_len`], [`BlockSeed`] | from a block of groups to a key |
 
+mod arq;
 mod block;
+mod check;
 mod codec;
 mod config;
+mod eve;
 mod frame;
 mod message;
-mod received;
+mod pads;
+mod qap;
 mod sequencer;
 mod station;
+mod tracker;
+mod user;
 
 pub use block::{BlockSeed, PA_SECURITY_BITS, TAG_BITS, final_key_len};
+pub use check::{pad_check, window_check};
 pub use codec::WireError;
 pub use config::{CipherMode, ConfigError, ForwardingConfig, FrameLimits, Plan};
+pub use crqkd_otp::Received;
+pub use eve::{Eve, EveConfig};
 pub use frame::{Direction, FrameKind, Listen, RxFrame, TxFrame};
 pub use message::{CiphertextMessage, ControlFrame, Message, PeerMessage, Reception, WireMessage};
-pub use received::Received;
+pub use qap::{Peer, Qap, QapConfig};
 pub use sequencer::{Action, Promise, Sequencer, SequencerError, Ticket, WaitingFor};
 pub use station::{
     Answer, Counters, DropReason, Ending, Event, Input, Job, JobKey, Output, Station,
 };
+
+pub use user::{User, UserBalance, UserConfig};
 
 /// Air time: a sample index at [`SAMPLE_RATE_HZ`].
 pub type Air = u64;

@@ -1,0 +1,204 @@
+//! Which group goes to which pair, agreed between the two QAPs.
+//!
+//! ```text
+//! QAP1: Free -> Reserved, durable --Allocate--> QAP2: Free -> Reserved -> Committed, durable, may be forwarded
+//! QAP1: Committed, durable, may be forwarded <--Allocated--
+//! ```
+//!
+//! The QAP with the lower number allocates even groups and the other one odd groups, so that they never compete.
+
+use crqkd_keys::{GroupId, Mark, PairId, Record, UserId};
+
+use super::sending::Tell;
+use super::{After, Qap};
+use crate::{Event, Message, Output, WireMessage};
+
+/// Most groups that are asked for in one request.
+const MAX_REQUEST: u32 = 4096;
+/// Groups in one wired message.
+const WIRE_LIST: usize = 256;
+
+/// The pair that key is being shared for, and this QAP's share of the groups.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand {
+    pair: PairId,
+    /// Groups that this QAP has to allocate.
+    share: u64,
+    /// Groups that it has allocated.
+    allocated: u64,
+}
+
+impl Qap {
+    /// The user asks for `groups` groups to be shared with `target`.
+    pub(super) fn request(&mut self, target: UserId, groups: u32, out: &mut Vec<Output>) {
+        let pair = PairId { a: self.config.user, b: target };
+        let free = self.demand.is_none_or(|demand| demand.pair == pair);
+        if target != self.config.peer.user || !(1..=MAX_REQUEST).contains(&groups) || !free {
+            self.queue(Message::Refused { target }, None);
+            out.push(Output::Event(Event::RequestRefused { target }));
+            return;
+        }
+        self.add_demand(pair, groups, groups.div_ceil(2), out);
+        let message = WireMessage::Notify { pair, groups };
+        out.push(Output::Wire { to: self.config.peer.qap, message });
+        self.allocate(out);
+    }
+
+    /// The peer's user asks for groups to be shared with ours.
+    pub(super) fn notified(&mut self, pair: PairId, groups: u32, out: &mut Vec<Output>) {
+        let peer = self.config.peer;
+        let known = pair == PairId { a: peer.user, b: self.config.user };
+        let own = self.demand.filter(|demand| demand.pair != pair);
+        // Two requests that cross: that of the QAP with the lower number stands, and both know it.
+        let stands = own.is_some() && self.config.id < peer.qap;
+        if !known || !(1..=MAX_REQUEST).contains(&groups) {
+            out.push(Output::Wire { to: peer.qap, message: WireMessage::Refused { pair } });
+            self.counters.unexpected_messages += 1;
+        } else if !stands {
+            if let Some(own) = own {
+                self.abandon(own, out);
+            }
+            self.add_demand(pair, groups, groups / 2, out);
+            self.queue(Message::Notify { pair, groups }, None);
+            self.allocate(out);
+        }
+    }
+
+    /// The peer cannot serve our user's request.
+    pub(super) fn request_refused(&mut self, pair: PairId, out: &mut Vec<Output>) {
+        match self.demand {
+            Some(own) if own.pair == pair => self.abandon(own, out),
+            _ => self.counters.unexpected_messages += 1,
+        }
+    }
+
+    fn add_demand(&mut self, pair: PairId, groups: u32, share: u32, out: &mut Vec<Output>) {
+        let demand = self.demand.get_or_insert(Demand { pair, share: 0, allocated: 0 });
+        demand.share += u64::from(share);
+        out.push(Output::Event(Event::Requested { pair, groups }));
+    }
+
+    fn abandon(&mut self, own: Demand, out: &mut Vec<Output>) {
+        self.demand = None;
+        let target = own.pair.b;
+        self.queue(Message::Refused { target }, None);
+        out.push(Output::Event(Event::RequestRefused { target }));
+        let groups: Vec<_> = self
+            .marks
+            .iter()
+            .filter(|(_, mark)| !mark.is_final() && mark.pair() == Some(own.pair))
+            .map(|(group, _)| group)
+            .collect();
+        self.burn(&groups, Tell::Nobody, out);
+    }
+
+    /// Groups have come out of the quantum link.
+    pub(super) fn groups_ready(&mut self, groups: &[GroupId], out: &mut Vec<Output>) {
+        let mut late = Vec::new();
+        for &group in groups {
+            if self.marks.add(group).is_err() {
+                self.counters.queue_full += 1;
+            } else if let Some(pair) = self.awaited.remove(&group) {
+                late.push((group, pair));
+            } else if self.is_mine(group) {
+                self.free.insert(group);
+            }
+        }
+        for (group, pair) in late {
+            self.accept(pair, vec![group], Vec::new(), out);
+        }
+        self.allocate(out);
+    }
+
+    /// Reserves free groups of ours until our share is filled.
+    fn allocate(&mut self, out: &mut Vec<Output>) {
+        let Some(demand) = &mut self.demand else { return };
+        let pair = demand.pair;
+        let (mut groups, mut records) = (Vec::new(), Vec::new());
+        while demand.allocated < demand.share {
+            let Some(group) = self.free.pop_first() else { break };
+            if let Ok(record) = self.marks.advance(group, Mark::Reserved(pair)) {
+                demand.allocated += 1;
+                groups.push(group);
+                records.push(record);
+            }
+        }
+        for (groups, records) in groups.chunks(WIRE_LIST).zip(records.chunks(WIRE_LIST)) {
+            let after = After::Allocate { pair, groups: groups.to_vec() };
+            self.persist(records.to_vec(), after, out);
+        }
+    }
+
+    /// The peer has reserved groups of its own for a pair.
+    pub(super) fn allocate_for_peer(
+        &mut self,
+        pair: PairId,
+        groups: Vec<GroupId>,
+        out: &mut Vec<Output>,
+    ) {
+        let wanted = self.demand.is_some_and(|demand| demand.pair == pair);
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for group in groups {
+            let room = self.awaited.len() < self.config.group_capacity;
+            match self.marks.mark(group) {
+                _ if !wanted || self.is_mine(group) => refused.push(group),
+                Some(Mark::Free) => accepted.push(group),
+                // Not here yet, as far as can be told; `add` refuses numbers that were here before.
+                None if room => {
+                    self.awaited.insert(group, pair);
+                }
+                _ => refused.push(group),
+            }
+        }
+        if !accepted.is_empty() || !refused.is_empty() {
+            self.accept(pair, accepted, refused, out);
+        }
+    }
+
+    fn accept(
+        &mut self,
+        pair: PairId,
+        accepted: Vec<GroupId>,
+        refused: Vec<GroupId>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut records = Vec::new();
+        for &group in &accepted {
+            for mark in [Mark::Reserved(pair), Mark::Committed(pair)] {
+                records.extend(self.marks.advance(group, mark));
+            }
+        }
+        self.persist(records, After::Accept { pair, accepted, refused }, out);
+    }
+
+    /// The peer has answered our allocation.
+    pub(super) fn allocated(
+        &mut self,
+        pair: PairId,
+        accepted: &[GroupId],
+        refused: &[GroupId],
+        out: &mut Vec<Output>,
+    ) {
+        let mut committed = Vec::new();
+        let mut records: Vec<Record> = Vec::new();
+        for &group in accepted {
+            if let Ok(record) = self.marks.advance(group, Mark::Committed(pair)) {
+                committed.push(group);
+                records.push(record);
+            } else {
+                self.counters.unexpected_messages += 1;
+            }
+        }
+        if !committed.is_empty() {
+            self.persist(records, After::Forward(committed), out);
+        }
+        let refused: Vec<_> =
+            refused.iter().copied().filter(|group| self.is_mine(*group)).collect();
+        self.burn(&refused, Tell::UserAndPeer, out);
+    }
+
+    fn is_mine(&self, group: GroupId) -> bool {
+        let even = self.config.id < self.config.peer.qap;
+        group.0.is_multiple_of(2) == even
+    }
+}
