@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroize;
 
 use crate::BitString;
-use crate::clmul::gf64_mul;
+use crate::clmul::Engine;
 
 /// A polynomial hash over GF(2^64) = GF(2)\[z\]/(z^64 + z^4 + z^3 + z + 1).
 ///
@@ -32,8 +32,9 @@ impl PolyHash64 {
 
     /// The tag of `bits`.
     pub fn hash(&self, bits: &BitString) -> u64 {
-        let sum = bits.words().iter().fold(0, |sum, &word| gf64_mul(sum ^ word, self.key));
-        gf64_mul(sum ^ bits.len() as u64, self.key)
+        let engine = Engine::best();
+        let sum = bits.words().iter().fold(0, |sum, &word| engine.gf64_mul(sum ^ word, self.key));
+        engine.gf64_mul(sum ^ bits.len() as u64, self.key)
     }
 
     /// Upper bound on the probability, over the key, that two different messages of at most `bits` bits collide.
