@@ -1,7 +1,7 @@
 //! Header and payload of a frame.
 
 use crqkd_polar::PolarCode;
-use num_complex::Complex32;
+use num_complex::{Complex32, Complex64};
 
 use crate::coding::{
     BlockDecoder, CONTROL_CODED, HEADER_CODED, control_bytes, control_code, header_code,
@@ -117,11 +117,9 @@ impl Demodulator {
         }
         let v = self.equalizer.effective_noise(estimate.noise_power / copies);
         let quality = self.equalizer.quality(v);
-        // The mean of the copies has the slope's error of their mean time.
-        tracker.predict(block_time(HEADER_BLOCKS - 1) / 2.0 + block_time(0) / 2.0);
-        let doubled: num_complex::Complex64 =
-            self.pair.iter().map(|block| self.equalizer.phase(block, v)).sum();
-        let before = tracker.predict(block_time(HEADER_BLOCKS - 1) / 2.0 + block_time(0) / 2.0);
+        // The sum has the phase that the copies have at their mean time.
+        let before = tracker.predict((block_time(0) + block_time(HEADER_BLOCKS - 1)) / 2.0);
+        let doubled: Complex64 = self.pair.iter().map(|block| self.equalizer.phase(block, v)).sum();
         let after = tracker.update(doubled.arg() / 2.0, quality.phase_variance(HEADER_CODED));
         let turn = unit(before - after);
         self.pair.iter_mut().flatten().for_each(|value| *value *= turn);
@@ -173,7 +171,7 @@ impl Demodulator {
         let mut good = true;
         for _ in 0..control_blocks {
             self.llr.clear();
-            let complete = receiver.receive(self, &mut tracker, CONTROL_CODE_BLOCKS, 0);
+            let complete = receiver.receive(self, &mut tracker, CONTROL_CODE_BLOCKS);
             let at = control.len();
             control.resize(at + 8 * CONTROL_BLOCK_BYTES, 0);
             // Behind a lost block nothing of the control part can be used.
@@ -186,7 +184,7 @@ impl Demodulator {
         }
         let cipher_blocks = header.payload.cipher_symbol_blocks();
         self.llr.clear();
-        receiver.receive(self, &mut tracker, cipher_blocks, 0);
+        receiver.receive(self, &mut tracker, cipher_blocks);
         payload.cipher_llr.extend_from_slice(&self.llr[..cipher_bits]);
         payload
     }
@@ -208,7 +206,7 @@ impl Demodulator {
     /// For equal copies y_c of an unknown waveform the likelihood is (1/2σ²)·Σ_d Re(R_d·e^(−j·ω·d·640)), R_d the sum of
     /// y_{c+d}·y_c*; the preamble's estimate is the prior.
     fn turn_of_copies(&self, noise: f32, snr: f64) -> (f64, f64, f32) {
-        let mut turns = [num_complex::Complex64::ZERO; HEADER_COPIES];
+        let mut turns = [Complex64::ZERO; HEADER_COPIES];
         for half in 0..HEADER_COPY_BLOCKS {
             for late in 1..HEADER_COPIES {
                 for early in 0..late {
@@ -229,7 +227,7 @@ impl Demodulator {
             agreement = 0.0;
             for (distance, turn) in turns.iter().enumerate().skip(1) {
                 let samples = (distance * COPY_LEN) as f64;
-                let value = turn * num_complex::Complex64::from_polar(1.0, -slope * samples);
+                let value = turn * Complex64::from_polar(1.0, -slope * samples);
                 gradient += scale * samples * value.im;
                 information += scale * samples * samples * value.re.max(0.0);
                 agreement += value.re;
@@ -262,8 +260,7 @@ impl Demodulator {
             let expected = &self.pair[number % HEADER_COPY_BLOCKS];
             let energy: f32 = expected.iter().map(|value| value.norm_sqr()).sum();
             let before = tracker.predict(block_time(number));
-            let turned =
-                widen(inner(block, expected)) * num_complex::Complex64::from_polar(1.0, -before);
+            let turned = widen(inner(block, expected)) * Complex64::from_polar(1.0, -before);
             let variance = f64::from(v) / (2.0 * f64::from(energy).max(f64::MIN_POSITIVE));
             let after = unit(tracker.update(turned.arg(), variance));
             residual += block
@@ -291,14 +288,13 @@ struct BlockReceiver<'a> {
 }
 
 impl BlockReceiver<'_> {
-    /// Appends the LLRs of `count` blocks to the demodulator's; 0 where samples are missing. Symbols are numbered from
-    /// `symbol`. Tells whether all blocks were there.
+    /// Appends the LLRs of `count` blocks to the demodulator's; 0 where samples are missing. Tells whether all
+    /// blocks were there.
     fn receive(
         &mut self,
         demodulator: &mut Demodulator,
         tracker: &mut PhaseTracker,
         count: usize,
-        symbol: usize,
     ) -> bool {
         let Demodulator { equalizer, pair, llr, chips, .. } = demodulator;
         let quality = equalizer.quality(self.noise);
@@ -325,7 +321,7 @@ impl BlockReceiver<'_> {
             let [a, b] = &**pair;
             let symbols = equalizer.equalize(a, b, self.noise);
             let before = llr.len();
-            push_llr(llr, symbols, chips, symbol + done * BLOCK_SYMBOLS, quality.llr_scale());
+            push_llr(llr, symbols, chips, done * BLOCK_SYMBOLS, quality.llr_scale());
             llr.truncate(before + now * BLOCK_SYMBOLS);
             for (block, there) in llr[before..].chunks_mut(BLOCK_SYMBOLS).zip(there) {
                 if !there {
