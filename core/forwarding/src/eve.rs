@@ -98,35 +98,33 @@ impl Eve {
             return;
         }
         let accepted = match (frame.direction, frame.kind) {
-            (Direction::Forward, FrameKind::Probe) => self.probe(&frame, out),
+            (Direction::Forward, FrameKind::Probe) => self.probe(now, &frame, out),
             (Direction::Forward, FrameKind::Control) => self.control_frame(&frame, out),
             (Direction::Reverse, _) => self.reverse(&frame, out),
         };
-        if !accepted {
+        if accepted {
+            self.counters.frames += 1;
+        } else {
             self.counters.wrong_time += 1;
-            return;
-        }
-        self.counters.frames += 1;
-        if frame.direction == Direction::Forward {
-            self.epoch = Some(frame.epoch);
-            if self.last_heard.replace(now).is_none() {
-                out.push(Output::Event(Event::Contact));
-            }
         }
     }
 
-    fn probe(&mut self, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
+    fn probe(&mut self, now: Air, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
         let (probe, start) = (frame.probe(), frame.start);
-        let number = self.tracker.number(probe);
-        let Some(number) = number.filter(|n| self.tracker.is_plausible(*n, start)) else {
-            return false;
-        };
-        self.tracker.heard(number, start, out);
-        self.begin_window(frame.epoch, probe.window, out);
-        self.keep(frame, out);
-        self.answer = Some((FrameKind::Probe, probe, start + self.plan.turnaround));
+        let plausible = |n: &u64| self.tracker.is_plausible(probe.epoch, *n, start);
+        let Some(number) = self.tracker.number(probe).filter(plausible) else { return false };
+        let confirmed = self.tracker.heard(probe.epoch, number, start, out);
         self.control = None;
-        if frame.follow {
+        if confirmed {
+            self.epoch = Some(probe.epoch);
+            if self.last_heard.replace(now).is_none() {
+                out.push(Output::Event(Event::Contact));
+            }
+            self.begin_window(probe.epoch, probe.window, out);
+            self.keep(frame, out);
+            self.answer = Some((FrameKind::Probe, probe, start + self.plan.turnaround));
+        }
+        if confirmed && frame.follow {
             let at = start + self.plan.half;
             let samples = self.plan.frames.control_samples;
             self.control = Some((probe, at));

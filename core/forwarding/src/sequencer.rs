@@ -212,7 +212,7 @@ impl<S: Station> Sequencer<S> {
     /// # Errors
     /// [`SequencerError::Late`] when the progress had passed its start, [`SequencerError::Full`].
     pub fn frame(&mut self, frame: RxFrame) -> Result<(), SequencerError> {
-        self.push(frame.start, Source::Radio, Input::Frame(frame))
+        self.heard(frame.start, Input::Frame(frame))
     }
 
     /// A detected frame whose header could not be read.
@@ -220,7 +220,7 @@ impl<S: Station> Sequencer<S> {
     /// # Errors
     /// As for [`frame`](Self::frame).
     pub fn bad_frame(&mut self, start: Air) -> Result<(), SequencerError> {
-        self.push(start, Source::Radio, Input::BadFrame)
+        self.heard(start, Input::BadFrame)
     }
 
     /// Every frame that starts before `progress` was pushed: the first sample that may still start an undecided one.
@@ -361,6 +361,15 @@ impl<S: Station> Sequencer<S> {
     /// Frames that were dropped because they started when the radio was not meant to listen.
     pub fn ignored_frames(&self) -> u64 {
         self.ignored_frames
+    }
+
+    fn heard(&mut self, start: Air, input: Input) -> Result<(), SequencerError> {
+        if (self.radio..self.promise.handled).contains(&start) && !self.promise.finished {
+            // The station has passed over a stretch in which it does not listen.
+            self.ignored_frames += 1;
+            return Ok(());
+        }
+        self.push(start, Source::Radio, input)
     }
 
     fn push(&mut self, at: Air, source: Source, input: Input) -> Result<(), SequencerError> {

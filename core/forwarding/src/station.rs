@@ -306,6 +306,8 @@ pub enum Event {
         group: GroupId,
         /// Attempt, from 0.
         attempt: u8,
+        /// The pad bits it goes out under.
+        pad: Vec<PadRef>,
     },
     /// QAP: the user answered a ciphertext.
     GroupAnswered {

@@ -1,11 +1,14 @@
 //! [`Tracker`]: when a listener expects its QAP's next probe.
 
-use crqkd_keys::ProbeId;
+use crqkd_keys::{Epoch, ProbeId};
 
 use crate::{Air, Listen, Output, Plan};
 
 /// Follows a QAP's probes: listens all the time until the first one, then in gates around those to come, and all the
 /// time again after too many were missed.
+///
+/// One frame is not believed: anybody may have sent it. The probes are *confirmed* when the next one comes on time with
+/// the next number and the same epoch; if it does not, the search begins again.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     period: Air,
@@ -15,8 +18,17 @@ pub(crate) struct Tracker {
     relock: u32,
     probe_samples: u64,
     state: State,
-    /// Number and air time of the last probe heard. Numbers never go back.
-    last: Option<(u64, Air)>,
+    /// The last probe heard.
+    last: Option<Heard>,
+    /// Number of the last probe that was confirmed. Numbers never go back.
+    confirmed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    epoch: Epoch,
+    number: u64,
+    at: Air,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +38,7 @@ enum State {
     /// Waiting in a gate for the probe with this number.
     Gated {
         next: u64,
+        confirmed: bool,
     },
 }
 
@@ -40,6 +53,7 @@ impl Tracker {
             probe_samples: plan.frames.probe_samples,
             state: State::Idle,
             last: None,
+            confirmed: None,
         }
     }
 
@@ -55,32 +69,43 @@ impl Tracker {
             .then(|| u64::from(probe.window.0) * self.window_probes + u64::from(probe.index))
     }
 
-    /// True when a probe with this number can start here: later than the last one, and on time when locked.
-    pub(crate) fn is_plausible(&self, number: u64, start: Air) -> bool {
-        match (self.last, self.state) {
-            (None, State::Open) => true,
-            (Some((last, _)), State::Open) => number > last,
-            (_, State::Gated { next }) => {
-                number == next && self.expected(next).abs_diff(start) <= self.guard
+    /// True when a probe with this number can start here: later than all before, and on time when locked.
+    pub(crate) fn is_plausible(&self, epoch: Epoch, number: u64, start: Air) -> bool {
+        match self.state {
+            State::Idle => false,
+            State::Open => self.confirmed.is_none_or(|confirmed| number > confirmed),
+            State::Gated { next, .. } => {
+                number == next
+                    && self.last.is_some_and(|last| last.epoch == epoch)
+                    && self.expected(next).abs_diff(start) <= self.guard
             }
-            _ => false,
         }
     }
 
-    /// A probe was heard: ends open listening. Gates for what follows are the caller's, in order of time; the one for
-    /// the next probe comes from [`next_gate`](Self::next_gate).
-    pub(crate) fn heard(&mut self, number: u64, start: Air, out: &mut Vec<Output>) {
-        if matches!(self.state, State::Open) {
+    /// A plausible probe was heard: ends open listening. Gates for what follows are the caller's, in order of time;
+    /// the one for the next probe comes from [`next_gate`](Self::next_gate). True when the probes are confirmed.
+    pub(crate) fn heard(
+        &mut self,
+        epoch: Epoch,
+        number: u64,
+        start: Air,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let confirmed = !matches!(self.state, State::Open);
+        if confirmed {
+            self.confirmed = Some(number);
+        } else {
             out.push(Output::ListenUntil(start + self.turnaround));
         }
-        self.last = Some((number, start));
-        self.state = State::Gated { next: number + 1 };
+        self.last = Some(Heard { epoch, number, at: start });
+        self.state = State::Gated { next: number + 1, confirmed };
+        confirmed
     }
 
     /// The gate around the probe that is expected next.
     pub(crate) fn next_gate(&self) -> Option<Listen> {
         match self.state {
-            State::Gated { next } => {
+            State::Gated { next, .. } => {
                 Some(Listen::around(self.expected(next), self.guard, self.probe_samples))
             }
             _ => None,
@@ -94,10 +119,10 @@ impl Tracker {
 
     /// The expected probe was missed: false when that is one too many and listening is open again.
     pub(crate) fn missed(&mut self, now: Air, out: &mut Vec<Output>) -> bool {
-        let (last, _) = self.last.unwrap_or_default();
+        let last = self.last.map_or(0, |last| last.number);
         match self.state {
-            State::Gated { next } if next - last < u64::from(self.relock) => {
-                self.state = State::Gated { next: next + 1 };
+            State::Gated { next, confirmed: true } if next - last < u64::from(self.relock) => {
+                self.state = State::Gated { next: next + 1, confirmed: true };
                 true
             }
             _ => {
@@ -108,8 +133,7 @@ impl Tracker {
     }
 
     fn expected(&self, number: u64) -> Air {
-        let (last, at) = self.last.unwrap_or_default();
-        at + (number - last) * self.period
+        self.last.map_or(0, |last| last.at + (number - last.number) * self.period)
     }
 }
 
@@ -126,18 +150,35 @@ mod tests {
         let mut tracker = Tracker::new(&plan);
         let mut out = Vec::new();
         tracker.open(0, &mut out);
-        assert!(tracker.is_plausible(70, 1000));
-        tracker.heard(70, 1000, &mut out);
+        let epoch = Epoch(3);
+        assert!(tracker.is_plausible(epoch, 70, 1000));
+        assert!(!tracker.heard(epoch, 70, 1000, &mut out));
         assert_eq!(out, [Output::Listen(Listen::open(40_000)), Output::ListenUntil(41_000)]);
         let gate = tracker.next_gate().unwrap();
         assert_eq!((gate.from, gate.last_start), (201_000 - 128, 201_000 + 128));
-        assert!(tracker.is_plausible(71, 201_100) && !tracker.is_plausible(71, 201_200));
-        assert!(!tracker.is_plausible(72, 201_000) && !tracker.is_plausible(70, 201_000));
-        assert!(tracker.missed(201_129, &mut out));
-        assert_eq!(tracker.next_gate().unwrap().from, 401_000 - 128);
+        assert!(tracker.is_plausible(epoch, 71, 201_100));
+        assert!(
+            !tracker.is_plausible(epoch, 71, 201_200) && !tracker.is_plausible(epoch, 72, 201_000)
+        );
+        assert!(!tracker.is_plausible(Epoch(4), 71, 201_100));
+        assert!(tracker.heard(epoch, 71, 201_000, &mut out));
         assert!(tracker.missed(401_129, &mut out));
-        assert!(!tracker.missed(601_129, &mut out));
-        assert_eq!(out.last(), Some(&Output::Listen(Listen::open(641_129))));
-        assert!(!tracker.is_plausible(70, 700_000) && tracker.is_plausible(200, 700_000));
+        assert_eq!(tracker.next_gate().unwrap().from, 601_000 - 128);
+        assert!(tracker.missed(601_129, &mut out));
+        assert!(!tracker.missed(801_129, &mut out));
+        assert_eq!(out.last(), Some(&Output::Listen(Listen::open(841_129))));
+        assert!(!tracker.is_plausible(epoch, 71, 900_000));
+        assert!(tracker.is_plausible(epoch, 200, 900_000));
+    }
+
+    #[test]
+    fn one_frame_alone_is_not_believed() {
+        let plan = Plan::new(Default::default(), FRAMES).unwrap();
+        let mut tracker = Tracker::new(&plan);
+        let mut out = Vec::new();
+        tracker.open(0, &mut out);
+        assert!(!tracker.heard(Epoch(9), u64::from(u32::MAX), 1000, &mut out));
+        assert!(!tracker.missed(201_129, &mut out));
+        assert!(tracker.is_plausible(Epoch(0), 5, 300_000), "the forged number has no effect");
     }
 }

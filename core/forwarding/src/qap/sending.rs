@@ -73,8 +73,8 @@ impl Qap {
             CipherMode::Protected => (Some(ciphertext), None),
             CipherMode::Cascade => (None, Some(ciphertext)),
         };
+        out.push(Output::Event(Event::GroupSent { group, attempt, pad: pad.clone() }));
         let message = CiphertextMessage { group, attempt, code: 0, pad, check32, bits };
-        out.push(Output::Event(Event::GroupSent { group, attempt }));
         self.queue(Message::Ciphertext(message), cipher);
     }
 

@@ -22,8 +22,8 @@ use self::windows::Windows;
 use crate::arq::{Arq, Incoming};
 use crate::tracker::Tracker;
 use crate::{
-    Air, Answer, ControlFrame, Counters, Direction, Ending, Event, FrameKind, Input, JobKey,
-    Listen, Message, Output, Plan, Reception, RxFrame, Station, TxFrame,
+    Air, Answer, ControlFrame, Counters, Direction, DropReason, Ending, Event, FrameKind, Input,
+    JobKey, Listen, Message, Output, Plan, Reception, RxFrame, Station, TxFrame,
 };
 
 /// Most groups that a user keeps track of.
@@ -194,36 +194,31 @@ impl User {
             return;
         }
         let accepted = match frame.kind {
-            FrameKind::Probe => self.probe(&frame, out),
+            FrameKind::Probe => self.probe(now, &frame, out),
             FrameKind::Control => self.control_frame(&frame, out),
         };
-        if !accepted {
+        if accepted {
+            self.counters.frames += 1;
+        } else {
             self.counters.wrong_time += 1;
-            return;
-        }
-        self.counters.frames += 1;
-        self.epoch = Some(frame.epoch);
-        if self.last_heard.replace(now).is_none() {
-            out.push(Output::Event(Event::Contact));
         }
     }
 
-    fn probe(&mut self, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
+    fn probe(&mut self, now: Air, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
         let (probe, start) = (frame.probe(), frame.start);
-        let number = self.tracker.number(probe);
-        let Some(number) = number.filter(|n| self.tracker.is_plausible(*n, start)) else {
-            return false;
-        };
-        self.tracker.heard(number, start, out);
-        for window in self.windows.begin(probe) {
-            self.window_overtaken(frame.epoch, window, out);
-        }
-        if !frame.clipped && self.windows.hold(probe) {
-            out.push(Output::Keep { start, probe, direction: frame.direction });
+        let plausible = |n: &u64| self.tracker.is_plausible(probe.epoch, *n, start);
+        let Some(number) = self.tracker.number(probe).filter(plausible) else { return false };
+        let confirmed = self.tracker.heard(probe.epoch, number, start, out);
+        self.control = None;
+        if confirmed {
+            self.measured(frame, out);
+            self.epoch = Some(probe.epoch);
+            if self.last_heard.replace(now).is_none() {
+                out.push(Output::Event(Event::Contact));
+            }
         }
         self.reply(FrameKind::Probe, frame, Vec::new(), out);
-        self.control = None;
-        if frame.follow {
+        if confirmed && frame.follow {
             let at = start + self.plan.half;
             let samples = self.plan.frames.control_samples;
             self.control = Some((probe, at));
@@ -231,6 +226,17 @@ impl User {
         }
         out.extend(self.tracker.next_gate().map(Output::Listen));
         true
+    }
+
+    /// A probe that is surely the QAP's.
+    fn measured(&mut self, frame: &RxFrame, out: &mut Vec<Output>) {
+        let (probe, start) = (frame.probe(), frame.start);
+        for window in self.windows.begin(probe) {
+            self.drop_window(probe.epoch, window, DropReason::Overtaken, out);
+        }
+        if !frame.clipped && self.windows.hold(probe) {
+            out.push(Output::Keep { start, probe, direction: frame.direction });
+        }
     }
 
     fn control_frame(&mut self, frame: &RxFrame, out: &mut Vec<Output>) -> bool {

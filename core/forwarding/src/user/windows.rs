@@ -109,15 +109,6 @@ impl User {
         }
     }
 
-    pub(super) fn window_overtaken(
-        &mut self,
-        epoch: Epoch,
-        window: WindowId,
-        out: &mut Vec<Output>,
-    ) {
-        self.drop_window(epoch, window, DropReason::Overtaken, out);
-    }
-
     pub(super) fn derived(&mut self, window: WindowId, bits: u32, out: &mut Vec<Output>) {
         if bits > 0 {
             out.push(Output::Event(Event::PadReady { window, bits }));
@@ -128,7 +119,7 @@ impl User {
         }
     }
 
-    fn drop_window(
+    pub(super) fn drop_window(
         &mut self,
         epoch: Epoch,
         window: WindowId,
