@@ -142,7 +142,7 @@ impl Bb84Alice {
             return Ok((State::Aborted(reason), None));
         }
         let shuffle_seed = rng.random();
-        let cascade = CascadeAlice::new(key, shuffle_seed)?;
+        let cascade = CascadeAlice::new(key, self.counts.expected_rate(), shuffle_seed)?;
         Ok((State::Reconciling(cascade), Some(ToBob::Reconcile { shuffle_seed })))
     }
 

@@ -68,9 +68,7 @@ impl Bb84Bob {
                 self.sift(&bits, &same_basis, &sample, &sample_bits)
             }
             (State::Estimated(key), ToBob::Reconcile { shuffle_seed }) => {
-                // Half an error more than seen: a sample without errors does not mean none.
-                let (k, errors) = (self.counts.sample as f64, self.counts.sample_errors as f64);
-                self.ask(CascadeBob::new(key, (errors + 0.5) / (k + 1.0), shuffle_seed)?)
+                self.ask(CascadeBob::new(key, self.counts.expected_rate(), shuffle_seed)?)
             }
             (State::Reconciling(mut cascade), ToBob::Parities(parities)) => {
                 cascade.answer(&parities)?;

@@ -37,9 +37,9 @@ impl SinglePhoton {
     /// `l = n·(1 − h(Q + mu)) − leak − log2(2/(eps_sec²·eps_cor))`, rounded down, never below 0.
     ///
     /// Tomamichel, Lim, Gisin, Renner, "Tight finite-key analysis for quantum cryptography", Nature Communications 3,
-    /// 634 (2012), eq. 2. `leak_bits` is everything that was said in public about the key bits. The term eps_cor
-    /// pays for a verification tag of log2(1/eps_cor) bits; a tag that is counted in the leak as well is paid twice,
-    /// which is on the safe side.
+    /// 634 (2012), eq. 2. `leak_bits` is everything that was said in public about the key bits, but for the
+    /// verification tag: the term eps_cor pays for log2(1/eps_cor) bits of it, and only what the tag is longer belongs
+    /// to the leak.
     pub fn secret_bits(&self, leak_bits: f64) -> u64 {
         if self.key_bits == 0 || self.sample_bits == 0 {
             return 0;

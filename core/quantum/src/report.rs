@@ -96,6 +96,16 @@ impl Counts {
         if self.sample == 0 { 0.0 } else { self.sample_errors as f64 / self.sample as f64 }
     }
 
+    /// The error rate to reconcile for: half an error more than seen, as a sample without errors does not mean none.
+    pub(crate) fn expected_rate(&self) -> f64 {
+        (self.sample_errors as f64 + 0.5) / (self.sample as f64 + 1.0)
+    }
+
+    /// What is left to charge of the leak when the length formula pays for a tag of log2(1/eps_cor) bits itself.
+    fn charged_leak(&self, config: &QuantumConfig) -> f64 {
+        self.parities as f64 + (self.tag_bits as f64 + config.eps_cor.log2()).max(0.0)
+    }
+
     /// Whether to go on after the sample: the error rate, the tag and the least leak that is possible.
     pub(crate) fn check_sample(&self, config: &QuantumConfig) -> Result<(), AbortReason> {
         if self.qber() > config.qber_threshold {
@@ -113,7 +123,7 @@ impl Counts {
 
     /// The secret length after all that was disclosed.
     pub(crate) fn secret_length(&self, config: &QuantumConfig) -> Result<u64, AbortReason> {
-        self.check_length(self.bound(config).secret_bits(self.leak() as f64))
+        self.check_length(self.bound(config).secret_bits(self.charged_leak(config)))
     }
 
     fn bound(&self, config: &QuantumConfig) -> SinglePhoton {

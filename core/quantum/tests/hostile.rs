@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use crqkd_bits::BitString;
-use crqkd_quantum::cascade::ParityRequest;
+use crqkd_quantum::cascade::{Nodes, ParityRequest, Section};
 use crqkd_quantum::{
     AbortReason, Bb84Alice, Bb84Bob, InterceptResend, ProtocolError, Pulses, QuantumConfig, Status,
     ToAlice, ToBob, transmit,
@@ -108,7 +108,9 @@ fn spoil_to_alice(message: &mut ToAlice, fault: Fault, which: usize) {
         *message = match kind {
             0 => ToAlice::Detections { clicked: bits.clone(), bases: bits },
             1 => ToAlice::SampleBits(bits),
-            2 => ToAlice::Parities(ParityRequest { pass: 3, ranges: vec![(0, 1)] }),
+            2 => ToAlice::Parities(ParityRequest {
+                sections: vec![Section { pass: 3, level: 0, nodes: Nodes::Listed(vec![1]) }],
+            }),
             3 => ToAlice::Reconciled,
             4 => ToAlice::Verified { equal: true },
             _ => ToAlice::Abort(AbortReason::VerificationFailed),
@@ -118,18 +120,25 @@ fn spoil_to_alice(message: &mut ToAlice, fault: Fault, which: usize) {
     match message {
         ToAlice::Detections { clicked, bases } => spoil_bits([clicked, bases][which % 2], fault),
         ToAlice::SampleBits(bits) => spoil_bits(bits, fault),
-        ToAlice::Parities(request) => match fault {
-            Fault::Shorter => drop(request.ranges.pop()),
-            Fault::Longer => request.ranges.push((0, 1)),
-            Fault::Empty => request.ranges.clear(),
-            Fault::Flip(i) if !request.ranges.is_empty() => {
-                let at = i % request.ranges.len();
-                request.ranges[at].1 ^= 1 << (which % 32);
+        ToAlice::Parities(request) => {
+            let more = Section { pass: which as u8, level: 0, nodes: Nodes::Listed(vec![1]) };
+            let at = which % request.sections.len().max(1);
+            match (fault, request.sections.get_mut(at)) {
+                (Fault::Shorter, _) => drop(request.sections.pop()),
+                (Fault::Longer, _) => request.sections.push(more),
+                (Fault::Empty, _) => request.sections.clear(),
+                (Fault::Flip(i), Some(section)) => match &mut section.nodes {
+                    Nodes::Listed(nodes) if !nodes.is_empty() => {
+                        let node = i % nodes.len();
+                        nodes[node] ^= 1 << (which % 32);
+                    }
+                    nodes => *nodes = Nodes::Listed(vec![i as u32]),
+                },
+                (Fault::Number(n), Some(section)) if n.is_multiple_of(2) => section.pass = n as u8,
+                (Fault::Number(n), Some(section)) => section.level = n as u8,
+                _ => {}
             }
-            Fault::Number(n) if which.is_multiple_of(2) => request.pass = n as u32,
-            Fault::Number(n) => request.ranges[0] = (n as u32, (n >> 32) as u32),
-            _ => {}
-        },
+        }
         ToAlice::Verified { equal } => *equal = !*equal,
         ToAlice::Reconciled | ToAlice::Abort(_) => {}
     }

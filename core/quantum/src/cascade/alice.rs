@@ -3,59 +3,76 @@
 use crqkd_bits::{BitString, SecretBits};
 use zeroize::Zeroizing;
 
-use super::{CascadeError, MAX_KEY_BITS, PASSES, ParityRequest, shuffle};
+use super::layout::{Layout, parity};
+use super::{CascadeError, MAX_KEY_BITS, Nodes, ParityRequest, SUBSETS, Schedule, subset};
 
 /// The end whose bits are right: it answers parities, counts them, and refuses what cannot be asked.
 pub struct CascadeAlice {
     key: SecretBits,
     seed: u64,
-    /// Per pass the parity of the first i shuffled bits, i = 0..=n.
-    prefixes: Vec<Zeroizing<BitString>>,
+    schedule: Schedule,
+    /// The key in the order of each pass that has been asked about, and the number of positions.
+    passes: Vec<Option<(Zeroizing<Vec<u64>>, usize)>>,
     parities: u64,
     rounds: u64,
 }
 
 impl CascadeAlice {
-    /// Ready to answer questions about `key`; `seed` is public and the same at both ends.
+    /// Ready to answer questions about `key`; the expected error rate and `seed` are public and the same at both ends.
     ///
     /// # Errors
     /// [`CascadeError::TooLong`].
-    pub fn new(key: SecretBits, seed: u64) -> Result<Self, CascadeError> {
+    pub fn new(key: SecretBits, error_rate: f64, seed: u64) -> Result<Self, CascadeError> {
         if key.len() > MAX_KEY_BITS {
             return Err(CascadeError::TooLong { len: key.len() });
         }
-        Ok(Self { key, seed, prefixes: Vec::with_capacity(PASSES), parities: 0, rounds: 0 })
+        let schedule = Schedule::new(key.len(), error_rate);
+        let passes = schedule.levels.iter().map(|_| None).collect();
+        Ok(Self { key, seed, schedule, passes, parities: 0, rounds: 0 })
     }
 
-    /// The parities of all ranges, in order.
+    /// The parities of all nodes, in order.
     ///
     /// # Errors
-    /// A pass that is neither begun nor next, a range outside the key, or more parities in all than there are bits.
-    /// Nothing is then disclosed.
+    /// A pass or node that does not exist, or more parities in all than there are bits. Nothing is then disclosed.
     pub fn answer(&mut self, request: &ParityRequest) -> Result<BitString, CascadeError> {
-        let (len, due) = (self.key.len(), self.prefixes.len().min(PASSES - 1));
-        let pass = request.pass as usize;
-        if pass > due {
-            return Err(CascadeError::WrongPass { pass: request.pass, due });
+        let len = self.key.len();
+        let mut asked = 0u64;
+        for section in &request.sections {
+            asked += self.check(section.pass, section.level, &section.nodes)? as u64;
         }
-        if request.ranges.is_empty() {
+        if asked == 0 {
             return Err(CascadeError::EmptyRequest);
         }
-        let disclosed = self.parities + request.ranges.len() as u64;
+        let disclosed = self.parities + asked;
         if disclosed > len as u64 {
             return Err(CascadeError::TooMuch { disclosed, len });
         }
-        let bad = request.ranges.iter().find(|(s, e)| s >= e || *e as usize > len);
-        if let Some(&(start, end)) = bad {
-            return Err(CascadeError::BadRange { start, end, len });
-        }
-        if pass == self.prefixes.len() {
-            self.begin_pass();
-        }
         self.parities = disclosed;
         self.rounds += 1;
-        let prefix = &self.prefixes[pass];
-        Ok(request.ranges.iter().map(|&(s, e)| prefix[s as usize] ^ prefix[e as usize]).collect())
+        let mut answers = BitString::with_capacity(asked as usize);
+        for section in &request.sections {
+            let (pass, level) = (usize::from(section.pass), u32::from(section.level));
+            let Some((bits, positions)) = self.begun(pass) else {
+                let number = pass - self.schedule.levels.len();
+                let (words, seed) = (self.key.expose().words(), self.seed);
+                let of = |index: usize| subset::parity(words, seed, number, level, index);
+                match &section.nodes {
+                    Nodes::All => answers.push(of(0)),
+                    Nodes::Listed(nodes) => answers.extend(nodes.iter().map(|&i| of(i as usize))),
+                }
+                continue;
+            };
+            match &section.nodes {
+                Nodes::All => {
+                    answers.extend((0..positions >> level).map(|i| parity(bits, level, i)));
+                }
+                Nodes::Listed(nodes) => {
+                    answers.extend(nodes.iter().map(|&i| parity(bits, level, i as usize)));
+                }
+            }
+        }
+        Ok(answers)
     }
 
     /// The bits, unchanged.
@@ -78,17 +95,43 @@ impl CascadeAlice {
         self.key.len()
     }
 
-    fn begin_pass(&mut self) {
-        let order = shuffle::positions(self.key.len(), self.seed, self.prefixes.len());
-        let key = self.key.expose();
-        let mut prefix = BitString::with_capacity(order.len() + 1);
-        let mut sum = false;
-        prefix.push(sum);
-        for index in order {
-            sum ^= key[index as usize];
-            prefix.push(sum);
+    /// Number of questions in a section that can be answered.
+    fn check(&mut self, pass: u8, level: u8, nodes: &Nodes) -> Result<usize, CascadeError> {
+        let (pass_index, passes) = (usize::from(pass), self.schedule.levels.len());
+        let (top, positions) = match self.schedule.levels.get(pass_index) {
+            Some(&top) => {
+                self.begin(pass_index, top);
+                (top, self.passes[pass_index].as_ref().map_or(0, |(_, positions)| *positions))
+            }
+            None if pass_index < passes + SUBSETS => {
+                (self.schedule.whole, 1usize << self.schedule.whole)
+            }
+            None => return Err(CascadeError::WrongPass { pass, passes: passes + SUBSETS }),
+        };
+        if u32::from(level) > top {
+            return Err(CascadeError::WrongLevel { pass, level, top });
         }
-        self.prefixes.push(Zeroizing::new(prefix));
+        let count = positions >> level;
+        match nodes {
+            Nodes::All => Ok(count),
+            Nodes::Listed(nodes) => match nodes.iter().find(|&&node| node as usize >= count) {
+                Some(&node) => Err(CascadeError::WrongNode { pass, level, node, count }),
+                None => Ok(nodes.len()),
+            },
+        }
+    }
+
+    fn begin(&mut self, pass: usize, level: u32) {
+        if self.passes[pass].is_none() {
+            let words = self.key.expose().words();
+            let layout = Layout::new(words.len(), pass, level, self.seed);
+            self.passes[pass] = Some((layout.permute(words), layout.len()));
+        }
+    }
+
+    fn begun(&self, pass: usize) -> Option<(&[u64], usize)> {
+        let (bits, positions) = self.passes.get(pass)?.as_ref()?;
+        Some((bits, *positions))
     }
 }
 

@@ -1,52 +1,37 @@
 //! Bob asks and corrects.
 
 use crqkd_bits::{BitString, SecretBits};
-use zeroize::Zeroizing;
 
-use super::{CascadeError, MAX_KEY_BITS, PASSES, ParityRequest, block_size, shuffle};
+use super::layout::Layout;
+use super::subset::{self, Subset};
+use super::tree::Tree;
+use super::{CascadeError, MAX_KEY_BITS, Nodes, ParityRequest, SUBSETS, Schedule, Section};
 
-/// A range of one shuffle whose parity at Alice is known.
-#[derive(Clone, Copy)]
-struct Node {
-    start: u32,
-    end: u32,
-    /// Bob's parity differs from Alice's.
-    odd: bool,
-    /// Index of the left half, the right one following; 0 while the range is whole.
-    halves: u32,
-}
-
-/// One shuffle of Bob's bits and the tree of everything known about it. The first nodes are the blocks.
-struct Pass {
-    /// Key index at each position.
-    key_index: Vec<u32>,
-    /// Position of each key index.
-    position: Vec<u32>,
-    /// Bob's bits in shuffled order, kept up to date.
-    bits: Zeroizing<BitString>,
-    block: usize,
-    blocks: usize,
-    nodes: Vec<Node>,
-    odd_blocks: usize,
-}
+/// Levels that a search in a subset descends in one round.
+const SUBSET_LEVELS: u32 = 4;
 
 /// What the pending answers are about.
 enum Asked {
-    /// All blocks but the last of a new pass (all of pass 0).
-    Blocks,
-    /// The left halves of these nodes of a pass.
-    Halves { pass: usize, nodes: Vec<u32> },
+    /// Nothing.
+    Nothing,
+    /// Every block of this pass.
+    Blocks(usize),
+    /// The left halves of these nodes, (pass, level, index), and the blocks they lie in.
+    Halves(Vec<(usize, u32, u32)>, Vec<(usize, u32)>),
+    /// All subsets.
+    Subsets,
+    /// All ranges some levels below this node of a subset.
+    Below { subset: usize, node: usize, levels: u32 },
 }
 
 /// The end that corrects its bits.
 pub struct CascadeBob {
     key: SecretBits,
     seed: u64,
-    error_rate: f64,
-    passes: Vec<Pass>,
-    /// The pass that was searched last.
-    searched: usize,
-    asked: Option<Asked>,
+    schedule: Schedule,
+    trees: Vec<Tree>,
+    subsets: Vec<Subset>,
+    asked: Asked,
     questions: usize,
     parities: u64,
     rounds: u64,
@@ -54,7 +39,8 @@ pub struct CascadeBob {
 }
 
 impl CascadeBob {
-    /// Ready to correct `key`, whose errors are expected at `error_rate`; `seed` is public and the same at both ends.
+    /// Ready to correct `key`, whose errors are expected at `error_rate`; both it and `seed` are public and the same at
+    /// both ends.
     ///
     /// # Errors
     /// [`CascadeError::TooLong`].
@@ -62,13 +48,19 @@ impl CascadeBob {
         if key.len() > MAX_KEY_BITS {
             return Err(CascadeError::TooLong { len: key.len() });
         }
+        let schedule = Schedule::new(key.len(), error_rate);
+        let words = key.expose().words();
+        let tree = |(pass, &level): (usize, &u32)| {
+            Tree::new(Layout::new(words.len(), pass, level, seed), level, words)
+        };
+        let trees = schedule.levels.iter().enumerate().map(tree).collect();
         Ok(Self {
             key,
             seed,
-            error_rate,
-            passes: Vec::with_capacity(PASSES),
-            searched: 0,
-            asked: None,
+            schedule,
+            trees,
+            subsets: Vec::new(),
+            asked: Asked::Nothing,
             questions: 0,
             parities: 0,
             rounds: 0,
@@ -79,36 +71,47 @@ impl CascadeBob {
     /// The next questions, or `None` when there is nothing more to ask. Call [`answer`](Self::answer) before the next.
     ///
     /// # Errors
-    /// [`CascadeError::Inconsistent`] when Alice's parities contradict each other, [`CascadeError::TooMuch`] when
-    /// they would disclose more bits than there are.
+    /// [`CascadeError::TooMuch`] when the answers would disclose more bits than there are, which is also where
+    /// contradictory answers end.
     pub fn next_request(&mut self) -> Result<Option<ParityRequest>, CascadeError> {
-        let request = loop {
-            if let Some(pass) = self.pass_to_search() {
-                if let Some(request) = self.search(pass)? {
-                    break request;
-                }
-            } else if self.passes.len() < PASSES && !self.key.is_empty() {
-                if let Some(request) = self.begin_pass() {
-                    break request;
-                }
-            } else {
-                return Ok(None);
-            }
+        if self.key.is_empty() {
+            return Ok(None);
+        }
+        let (sections, asked) = if let Some(search) = self.search() {
+            search
+        } else if let Some(pass) = self.trees.iter().position(|tree| !tree.is_open()) {
+            let tree = &self.trees[pass];
+            self.questions = tree.blocks();
+            let level = tree.top() as u8;
+            (vec![Section { pass: pass as u8, level, nodes: Nodes::All }], Asked::Blocks(pass))
+        } else if self.subsets.is_empty() {
+            self.questions = SUBSETS;
+            let section = |number| Section {
+                pass: (self.trees.len() + number) as u8,
+                level: self.schedule.whole as u8,
+                nodes: Nodes::All,
+            };
+            ((0..SUBSETS).map(section).collect(), Asked::Subsets)
+        } else if let Some(below) = self.search_subset()? {
+            below
+        } else {
+            return Ok(None);
         };
-        self.questions = request.ranges.len();
+        self.asked = asked;
         let disclosed = self.parities + self.questions as u64;
         if disclosed > self.key.len() as u64 {
             return Err(CascadeError::TooMuch { disclosed, len: self.key.len() });
         }
-        Ok(Some(request))
+        Ok(Some(ParityRequest { sections }))
     }
 
     /// Takes Alice's parities for the last request.
     ///
     /// # Errors
     /// [`CascadeError::WrongAnswer`] when there is not exactly one per question; the questions then stay open.
+    /// [`CascadeError::Inconsistent`] when the parities cannot be those of one key.
     pub fn answer(&mut self, parities: &BitString) -> Result<(), CascadeError> {
-        if parities.len() != self.questions || self.asked.is_none() {
+        if parities.len() != self.questions || matches!(self.asked, Asked::Nothing) {
             return Err(CascadeError::WrongAnswer {
                 expected: self.questions,
                 found: parities.len(),
@@ -117,15 +120,32 @@ impl CascadeBob {
         self.parities += self.questions as u64;
         self.rounds += 1;
         self.questions = 0;
-        match self.asked.take() {
-            Some(Asked::Blocks) => {
-                self.passes.last_mut().map_or(Ok(()), |p| p.set_blocks(parities))
+        match std::mem::replace(&mut self.asked, Asked::Nothing) {
+            Asked::Blocks(pass) => {
+                self.trees[pass].open(parities.iter());
+                Ok(())
             }
-            Some(Asked::Halves { pass, nodes }) => {
-                let pass = &mut self.passes[pass];
-                nodes.iter().zip(parities).try_for_each(|(&node, parity)| pass.halve(node, parity))
+            Asked::Halves(nodes, blocks) => {
+                for (&(pass, level, index), theirs) in nodes.iter().zip(parities) {
+                    self.trees[pass].split(level, index as usize, theirs);
+                }
+                self.correct(&blocks)
             }
-            None => Ok(()),
+            Asked::Subsets => {
+                let (words, seed, whole) =
+                    (self.key.expose().words(), self.seed, self.schedule.whole);
+                self.subsets = parities
+                    .iter()
+                    .enumerate()
+                    .map(|(number, theirs)| {
+                        let ours = subset::parity(words, seed, number, whole, 0);
+                        Subset::new(number, whole, ours != theirs)
+                    })
+                    .collect();
+                Ok(())
+            }
+            Asked::Below { subset, node, levels } => self.narrow(subset, node, levels, parities),
+            Asked::Nothing => Ok(()),
         }
     }
 
@@ -144,165 +164,138 @@ impl CascadeBob {
         self.rounds
     }
 
+    /// Questions of the last request that wait for an answer.
+    pub fn questions(&self) -> usize {
+        self.questions
+    }
+
     /// Bits flipped so far.
     pub fn corrected(&self) -> u64 {
         self.corrected
     }
 
-    /// The pass that is being searched while it has odd blocks, else the first that has: smaller blocks are cheaper.
-    /// Finishing one pass first keeps its searches in step, in as few rounds as the longest of them needs.
-    fn pass_to_search(&mut self) -> Option<usize> {
-        let odd = |pass: &Pass| pass.odd_blocks > 0;
-        if !self.passes.get(self.searched).is_some_and(odd) {
-            self.searched = self.passes.iter().position(odd)?;
-        }
-        Some(self.searched)
-    }
-
-    /// Follows every odd block of `pass` to its smallest known odd range: flips a single bit, asks about more.
-    fn search(&mut self, pass: usize) -> Result<Option<ParityRequest>, CascadeError> {
-        let (mut nodes, mut ranges) = (Vec::new(), Vec::new());
-        for block in 0..self.passes[pass].blocks {
-            let this = &self.passes[pass];
-            let Some(id) = this.smallest_odd(block) else { continue };
-            let node = this.nodes[id];
-            if node.end - node.start == 1 {
-                let index = this.key_index[node.start as usize];
-                self.flip(index)?;
-            } else {
-                nodes.push(id as u32);
-                ranges.push((node.start, node.middle()));
+    /// Asks for the left half of the smallest known odd range of every odd block of every pass at once.
+    fn search(&mut self) -> Option<(Vec<Section>, Asked)> {
+        let mut sections = Vec::new();
+        let (mut nodes, mut blocks) = (Vec::new(), Vec::new());
+        for (pass, tree) in self.trees.iter_mut().enumerate() {
+            if tree.work.is_empty() {
+                continue;
+            }
+            let mut by_level = vec![Vec::new(); tree.top() as usize + 1];
+            let work = std::mem::take(&mut tree.work);
+            let mut left = Vec::with_capacity(work.len());
+            for block in work {
+                if let Some((level, index)) = tree.descend(block) {
+                    by_level[level as usize].push(index as u32);
+                    blocks.push((pass, block));
+                    left.push(block);
+                } else {
+                    tree.unlist(block);
+                }
+            }
+            tree.work = left;
+            for (level, mut list) in by_level.into_iter().enumerate().skip(1) {
+                if list.is_empty() {
+                    continue;
+                }
+                list.sort_unstable();
+                nodes.extend(list.iter().map(|&index| (pass, level as u32, index)));
+                let halves = list.iter().map(|&index| 2 * index).collect();
+                let nodes = Nodes::Listed(halves);
+                sections.push(Section { pass: pass as u8, level: level as u8 - 1, nodes });
             }
         }
         if nodes.is_empty() {
-            return Ok(None);
-        }
-        self.asked = Some(Asked::Halves { pass, nodes });
-        Ok(Some(ParityRequest { pass: pass as u32, ranges }))
-    }
-
-    /// Starts the next shuffle. Every block known so far agrees now, so the parity of the whole key does, and the
-    /// last block of a later pass need not be asked.
-    fn begin_pass(&mut self) -> Option<ParityRequest> {
-        let number = self.passes.len();
-        let block = block_size(number, self.key.len(), self.error_rate);
-        let order = shuffle::positions(self.key.len(), self.seed, number);
-        let pass = Pass::new(self.key.expose(), order, block);
-        let asked = if number == 0 { pass.blocks } else { pass.blocks - 1 };
-        let ranges: Vec<_> = pass.nodes.iter().take(asked).map(|n| (n.start, n.end)).collect();
-        self.passes.push(pass);
-        if ranges.is_empty() {
             return None;
         }
-        self.asked = Some(Asked::Blocks);
-        Some(ParityRequest { pass: number as u32, ranges })
+        self.questions = nodes.len();
+        Some((sections, Asked::Halves(nodes, blocks)))
     }
 
-    /// Flips one bit of the key and of every shuffle. With an honest Alice each flip removes an error, so there are
-    /// at most as many as bits.
-    fn flip(&mut self, index: u32) -> Result<(), CascadeError> {
-        if self.corrected == self.key.len() as u64 {
+    /// Flips every bit that has been found in these blocks.
+    fn correct(&mut self, blocks: &[(usize, u32)]) -> Result<(), CascadeError> {
+        for &(pass, block) in blocks {
+            while let Some((0, position)) = self.trees[pass].descend(block) {
+                self.flip(self.trees[pass].bit(position))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for ranges below the smallest odd range of the first odd subset, several levels at once.
+    fn search_subset(&mut self) -> Result<Option<(Vec<Section>, Asked)>, CascadeError> {
+        let odd = |(number, subset): (usize, &Subset)| subset.descend().map(|node| (number, node));
+        let Some((number, (node, level, index))) = self.subsets.iter().enumerate().find_map(odd)
+        else {
+            return Ok(None);
+        };
+        if level == 0 {
+            // Halving a range of one bit: the answers contradict each other.
+            return Err(CascadeError::Inconsistent);
+        }
+        let levels = level.min(SUBSET_LEVELS);
+        // All ranges of the lowest level but the last, which follows.
+        let first = (index as u32) << levels;
+        let nodes: Vec<u32> = (first..first + (1 << levels) - 1).collect();
+        self.questions = nodes.len();
+        let pass = (self.trees.len() + number) as u8;
+        let section = Section { pass, level: (level - levels) as u8, nodes: Nodes::Listed(nodes) };
+        Ok(Some((vec![section], Asked::Below { subset: number, node, levels })))
+    }
+
+    /// Splits a node of a subset down to the ranges that were asked, and flips the bit if one was found.
+    fn narrow(
+        &mut self,
+        number: usize,
+        node: usize,
+        levels: u32,
+        parities: &BitString,
+    ) -> Result<(), CascadeError> {
+        let Some((_, level, index)) = self.subsets[number].descend() else {
+            return Err(CascadeError::Inconsistent);
+        };
+        let (words, low) = (self.key.expose().words(), level - levels);
+        let first = index << levels;
+        let odd: Vec<bool> = parities
+            .iter()
+            .enumerate()
+            .map(|(i, theirs)| subset::parity(words, self.seed, number, low, first + i) != theirs)
+            .collect();
+        let mut nodes = vec![node];
+        for step in 1..=levels {
+            let width = 1usize << (levels - step);
+            let mut below = Vec::with_capacity(2 * nodes.len());
+            for (at, &id) in nodes.iter().enumerate() {
+                let start = 2 * at * width;
+                let left = odd[start..start + width].iter().fold(false, |sum, &odd| sum ^ odd);
+                let (left, right) = self.subsets[number].split(id, left);
+                below.extend([left, right]);
+            }
+            nodes = below;
+        }
+        match self.subsets[number].descend() {
+            Some((_, 0, bit)) => self.flip(bit),
+            _ => Ok(()),
+        }
+    }
+
+    /// Flips one bit of the key and of everything known. With an honest Alice each flip removes an error, so there
+    /// are at most as many as bits.
+    fn flip(&mut self, bit: usize) -> Result<(), CascadeError> {
+        if bit >= self.key.len() || self.corrected == self.key.len() as u64 {
             return Err(CascadeError::Inconsistent);
         }
         self.corrected += 1;
-        self.key.flip(index as usize);
-        self.passes.iter_mut().for_each(|pass| pass.flip(index as usize));
+        self.key.flip(bit);
+        self.trees.iter_mut().for_each(|tree| tree.flip(bit));
+        self.subsets.iter_mut().for_each(|subset| subset.flip(self.seed, bit));
         Ok(())
-    }
-}
-
-impl Node {
-    fn middle(&self) -> u32 {
-        self.start + (self.end - self.start) / 2
-    }
-}
-
-impl Pass {
-    fn new(key: &BitString, key_index: Vec<u32>, block: usize) -> Self {
-        let len = key_index.len();
-        let mut position = vec![0u32; len];
-        let mut bits = BitString::with_capacity(len);
-        for (at, &index) in key_index.iter().enumerate() {
-            position[index as usize] = at as u32;
-            bits.push(key[index as usize]);
-        }
-        let nodes: Vec<Node> = (0..len)
-            .step_by(block)
-            .map(|start| Node {
-                start: start as u32,
-                end: (start + block).min(len) as u32,
-                odd: false,
-                halves: 0,
-            })
-            .collect();
-        let (bits, blocks) = (Zeroizing::new(bits), nodes.len());
-        Self { key_index, position, bits, block, blocks, nodes, odd_blocks: 0 }
-    }
-
-    /// Takes Alice's parities of the blocks; a last one that was not asked makes the sum even.
-    fn set_blocks(&mut self, parities: &BitString) -> Result<(), CascadeError> {
-        let mut sum = false;
-        for block in 0..self.blocks {
-            let node = self.nodes[block];
-            let ours = self.bits.parity(node.start as usize..node.end as usize)?;
-            let odd = parities.get(block).map_or(sum, |theirs| theirs ^ ours);
-            sum ^= odd;
-            self.nodes[block].odd = odd;
-            self.odd_blocks += usize::from(odd);
-        }
-        Ok(())
-    }
-
-    /// Splits a node, Alice's parity of its left half being known now.
-    fn halve(&mut self, id: u32, parity: bool) -> Result<(), CascadeError> {
-        let node = self.nodes[id as usize];
-        let middle = node.middle();
-        let left = self.bits.parity(node.start as usize..middle as usize)? ^ parity;
-        self.nodes[id as usize].halves = self.nodes.len() as u32;
-        self.nodes.push(Node { start: node.start, end: middle, odd: left, halves: 0 });
-        self.nodes.push(Node { start: middle, end: node.end, odd: node.odd ^ left, halves: 0 });
-        Ok(())
-    }
-
-    /// The smallest known odd range in an odd block.
-    fn smallest_odd(&self, block: usize) -> Option<usize> {
-        let mut id = block;
-        if !self.nodes[id].odd {
-            return None;
-        }
-        loop {
-            let halves = self.nodes[id].halves as usize;
-            if halves == 0 {
-                return Some(id);
-            }
-            // The halves' errors add up to the whole's, which is odd: exactly one half is.
-            id = if self.nodes[halves].odd { halves } else { halves + 1 };
-        }
-    }
-
-    fn flip(&mut self, index: usize) {
-        let at = self.position[index];
-        self.bits.flip(at as usize);
-        let mut id = at as usize / self.block;
-        if self.nodes[id].odd {
-            self.odd_blocks -= 1;
-        } else {
-            self.odd_blocks += 1;
-        }
-        loop {
-            let node = &mut self.nodes[id];
-            node.odd = !node.odd;
-            if node.halves == 0 {
-                return;
-            }
-            let halves = node.halves as usize;
-            id = if at < node.middle() { halves } else { halves + 1 };
-        }
     }
 }
 
 impl std::fmt::Debug for CascadeBob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CascadeBob({} bits, pass {})", self.key.len(), self.passes.len())
+        write!(f, "CascadeBob({} bits, round {})", self.key.len(), self.rounds)
     }
 }
