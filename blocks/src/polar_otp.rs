@@ -62,12 +62,8 @@ impl PolarOtp {
     }
 
     fn decrypt(&mut self, work: Decryption) -> Pmt {
-        let received = match work.received {
-            crqkd_forwarding::Received::Exact(bits) => crqkd_otp::Received::Exact(bits),
-            crqkd_forwarding::Received::Soft(llr) => crqkd_otp::Received::Soft(llr),
-        };
         let ticket = work.ticket;
-        match self.otp.decrypt(work.group, &received, work.pad) {
+        match self.otp.decrypt(work.group, &work.received, work.pad) {
             Ok(Opening::Decoded { group, corrected, .. }) => {
                 pack(Opened { ticket, group: Some(group), corrected: corrected as u32 })
             }

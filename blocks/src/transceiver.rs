@@ -13,10 +13,23 @@ use std::sync::Arc;
 /// Samples that a radio received, for a recorder.
 #[derive(Clone, Debug)]
 pub struct Capture {
+    /// Number of the radio.
+    pub radio: u16,
     /// Air time of the first sample.
     pub time: Air,
     /// The samples.
     pub samples: Arc<[Complex32]>,
+    /// The radio did not listen after them.
+    pub last: bool,
+}
+
+/// Where a recorder listens in.
+#[derive(Clone, Debug)]
+pub struct Tee {
+    /// Number of the radio.
+    pub radio: u16,
+    /// Gets a copy of everything received. A full channel holds the radio back.
+    pub sender: Sender<Capture>,
 }
 
 /// Reads a [`Radio`]. Bursts do not pass through here but through the radio's
@@ -44,7 +57,7 @@ where
     radio: R,
     /// Air time of the sample that would follow without a gap.
     next: Option<Air>,
-    tee: Option<Sender<Capture>>,
+    tee: Option<Tee>,
     hooks: Hooks,
 }
 
@@ -59,7 +72,7 @@ where
     O: CpuBufferWriter<Item = Complex32>,
 {
     /// A transceiver that reads `radio`; `tee` gets a copy of everything received.
-    pub fn new(radio: R, tee: Option<Sender<Capture>>, hooks: Hooks) -> Self {
+    pub fn new(radio: R, tee: Option<Tee>, hooks: Hooks) -> Self {
         let mut output = O::default();
         output.set_min_items(MIN_ROOM);
         output.set_min_buffer_size_in_items(STREAM_ITEMS);
@@ -94,8 +107,9 @@ where
                     tags.add_tag(len - 1, last_tag());
                 }
                 if let Some(tee) = &self.tee {
-                    let capture = Capture { time, samples: room[..len].into() };
-                    let _ = tee.send(capture).await; // a recorder that went away is not missed
+                    let samples = room[..len].into();
+                    let capture = Capture { radio: tee.radio, time, samples, last };
+                    let _ = tee.sender.send(capture).await; // a recorder that went away is not missed
                 }
                 self.output.produce(len);
                 self.next = (!last).then_some(time + len as Air);

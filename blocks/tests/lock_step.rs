@@ -133,7 +133,7 @@ fn ping_pong(workers: usize, hooks: Hooks, gated: bool) -> Result<[Vec<Air>; 2]>
     let air = VirtualAir::new(0);
     let mut fg = Flowgraph::new();
     let mut logs = Vec::new();
-    let radios = [0, 1].map(|name| air.join(0, name, RadioKind::Transceiver, Ideal));
+    let radios = [0, 1].map(|name| air.join(0, name, RadioKind::Transceiver, Box::new(Ideal)));
     for (name, radio) in radios.into_iter().enumerate() {
         let tx = radio.handle();
         if name == 0 {

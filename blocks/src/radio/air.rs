@@ -73,12 +73,12 @@ impl<W: Send + Sync + Clone + 'static> VirtualAir<W> {
         cell: u32,
         name: u16,
         kind: RadioKind,
-        propagation: impl Propagation,
+        propagation: Box<dyn Propagation>,
     ) -> AirRadio<W> {
         let mut inner = self.shared.lock();
         let radio = inner.medium.join(cell, kind);
         inner.seats.push(Seat { radio, name, event: Event::new(), waiting: false });
-        AirRadio { shared: self.shared.clone(), radio, propagation: Box::new(propagation) }
+        AirRadio { shared: self.shared.clone(), radio, propagation }
     }
 
     /// Lays a wire between two radios.

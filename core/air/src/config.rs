@@ -53,13 +53,13 @@ pub struct AirConfig {
     pub burst_share: f64,
     /// Mean length of such a burst in milliseconds.
     pub burst_ms: f64,
-    /// Noise floor during a burst over the quiet one in dB.
+    /// Highest noise floor during a burst over the quiet one in dB; each burst's is uniform up to it.
     pub burst_rise_db: f64,
     /// Share of the time under long disturbances (another transmitter at work), for each end on its own.
     pub disturbance_share: f64,
     /// Mean length of a disturbance in seconds.
     pub disturbance_s: f64,
-    /// Noise floor during a disturbance over the quiet one in dB.
+    /// Highest noise floor during a disturbance over the quiet one in dB; each one's is uniform up to it.
     pub disturbance_rise_db: f64,
 }
 

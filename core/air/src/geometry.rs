@@ -102,11 +102,16 @@ impl Geometry {
             amplitudes.push([still.sqrt() as f32, moving.sqrt() as f32]);
             taps.push(std::array::from_fn(|group| {
                 let mut waves = Waves::default();
+                let moving = group + 1 == GROUPS;
                 for i in 0..LANES {
-                    let angle: f64 = rng.random_range(0.0..TAU);
+                    // One wave from each of 16 sectors (8 for things that move): scatterers all around.
+                    let (sector, sectors) =
+                        if moving { (i, LANES) } else { (i * (GROUPS - 1) + group, WAVES - LANES) };
+                    let within: f64 = rng.random_range(0.0..1.0);
+                    let angle = TAU * (sector as f64 + within) / sectors as f64;
                     let phase: f64 = rng.random_range(0.0..1.0);
                     let own: f64 = rng.random_range(-1.0..1.0);
-                    let own = if group + 1 == GROUPS { own * thing_doppler } else { 0.0 };
+                    let own = if moving { own * thing_doppler } else { 0.0 };
                     waves.phase[i] = (phase + eve_turns * (angle - eve_angle).cos()) as f32;
                     waves.doppler[i] = (user_doppler * angle.cos() + own) as f32;
                 }

@@ -189,6 +189,8 @@ struct State<W> {
     position: Air,
     /// Disjoint, ascending, not before `position`; the last one may be open-ended.
     gates: VecDeque<(Air, Air)>,
+    /// End of the last gate that was announced.
+    announced: Air,
     /// Ordered by (arrival, from, number).
     inbox: VecDeque<Wired<W>>,
     /// Wired radios, and how far each was last said to be complete.
@@ -255,6 +257,7 @@ impl<W> Medium<W> {
             promises: Promises::default(),
             position: 0,
             gates: VecDeque::new(),
+            announced: 0,
             inbox: VecDeque::new(),
             peers: Vec::new(),
             sent: 0,
@@ -303,13 +306,18 @@ impl<W> Medium<W> {
 
     /// Listens to `[from, to)` too; `to` may be `Air::MAX`, see [`listen_until`](Self::listen_until).
     ///
+    /// Gates come in order. One that begins before the last one ends begins where that ends; they
+    /// stay two gates even then, so that it does not matter how far the first has been received.
+    ///
     /// # Errors
     /// When `from` lies before the radio's own promise.
     pub fn listen(&mut self, radio: RadioId, from: Air, to: Air) -> Result<(), MediumError> {
         let state = &mut self.radios[radio.0];
         state.check_gate(radio, from)?;
-        if !state.left {
-            insert(&mut state.gates, from, to);
+        let from = from.max(state.announced);
+        if from < to && !state.left {
+            state.gates.push_back((from, to));
+            state.announced = to;
         }
         Ok(())
     }
@@ -325,6 +333,7 @@ impl<W> Medium<W> {
             && gate.1 == Air::MAX
         {
             gate.1 = at;
+            state.announced = at.max(gate.0);
             if gate.0 >= at {
                 state.gates.pop_back();
             }
@@ -499,21 +508,4 @@ impl<W> Medium<W> {
             others.any(|(_, s)| s.floor() < b.end().saturating_add(echo))
         });
     }
-}
-
-/// Inserts `[from, to)` into disjoint ascending gates, merging what touches.
-fn insert(gates: &mut VecDeque<(Air, Air)>, mut from: Air, mut to: Air) {
-    if from >= to {
-        return;
-    }
-    let first = gates.partition_point(|g| g.1 < from);
-    while let Some(&(a, b)) = gates.get(first) {
-        if a > to {
-            break;
-        }
-        from = from.min(a);
-        to = to.max(b);
-        gates.remove(first);
-    }
-    gates.insert(first, (from, to));
 }

@@ -1,0 +1,264 @@
+//! What the user can type: one definition for parsing, help and completions.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Information-theoretically secure keys for mobile devices: quantum keys between sites, handed over the air under a
+/// one-time pad of channel key.
+///
+/// Results go to standard output, progress and logs to standard error. Exit codes: 0 ok, 1 threshold missed or no key,
+/// 2 usage or bad input, 3 device.
+#[derive(Debug, Parser)]
+#[command(name = "crqkd", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands of `crqkd`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole system on this machine and print the table of the paper beside what was measured.
+    Demo(DemoArgs),
+    /// Find sounding frames in a recording; one line a frame.
+    Receive(ReceiveArgs),
+    /// Turn paired channel measurements of your own into key bits and count their disagreement.
+    Keygen(KeygenArgs),
+    /// Repeat an experiment of the paper over many seeds.
+    Reproduce(ReproduceArgs),
+    /// Run a scenario on the virtual air and record what every radio receives.
+    Simulate(SimulateArgs),
+    /// Run the receivers again on what `simulate --record` wrote.
+    Replay(ReplayArgs),
+    /// Show or check scenario files.
+    Scenario(ScenarioArgs),
+    /// Draw the page of one run: table, channel over time, bit raster, impulse responses.
+    Report(ReportArgs),
+}
+
+/// Options that every run of the virtual air shares.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Seed of everything random; the same seed gives the same output, byte by byte.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Worker threads of the flowgraph. The result does not depend on it.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
+    /// Put random sleeps into every block (a test of determinism; slow).
+    #[arg(long, hide = true)]
+    pub(crate) jitter: bool,
+    /// Share of the quantum pulses that an eavesdropper on the fibre intercepts and resends, 0 to 1.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) intercept: Option<f64>,
+}
+
+/// Which pad decisions the decoder sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecisionArg {
+    /// One bit a sample, as in the paper.
+    Hard,
+    /// Log-likelihood ratios of the quantizer.
+    Soft,
+}
+
+/// How the ciphertext crosses the air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CiphertextArg {
+    /// Inside a coded control message.
+    Protected,
+    /// Uncoded: pad and radio channel are one code, as in the paper.
+    Cascade,
+}
+
+/// `crqkd demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// A preset (office, hall, corridor), a scenario file, or `all` for the three presets.
+    #[arg(long, default_value = "hall")]
+    pub(crate) scenario: String,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Decisions on the pad bits (default: what the scenario says).
+    #[arg(long, value_enum)]
+    pub(crate) decision: Option<DecisionArg>,
+    /// How the ciphertext crosses the air (default: what the scenario says).
+    #[arg(long, value_enum)]
+    pub(crate) ciphertext: Option<CiphertextArg>,
+    /// Groups of quantum key to hand over (default: what the scenario says).
+    #[arg(long)]
+    pub(crate) groups: Option<u32>,
+    /// Write the run (results, channel, bits) to this folder for `crqkd report`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    /// Print one JSON document instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `crqkd receive`.
+#[derive(Debug, Args)]
+pub(crate) struct ReceiveArgs {
+    /// A raw `.cf32` file at 20 Msample/s, or SigMF (`.sigmf-meta` or `.sigmf-data`).
+    pub(crate) file: PathBuf,
+    /// Print one JSON object a frame.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `crqkd keygen`.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Measurements of the access point: `.npy` or `.csv`, real or complex, [probes] or [probes, features].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qap: PathBuf,
+    /// Measurements of the user, same shape.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) user: PathBuf,
+    /// Measurements of an eavesdropper, same shape.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) eve: Option<PathBuf>,
+    /// What each threshold is the median of.
+    #[arg(long, value_enum, default_value_t = ThresholdArg::Auto)]
+    pub(crate) threshold: ThresholdArg,
+    /// Probes a threshold spans when it runs over probes.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) window: usize,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What the threshold of the quantizer runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ThresholdArg {
+    /// Over features when there are more features than probes, else over probes.
+    Auto,
+    /// Each feature has its median over the probes of a window.
+    Probes,
+    /// Each probe has its median over the features (tones).
+    Features,
+}
+
+/// `crqkd reproduce`.
+#[derive(Debug, Args)]
+pub(crate) struct ReproduceArgs {
+    /// The experiment.
+    #[command(subcommand)]
+    pub(crate) experiment: Experiment,
+}
+
+/// The experiments of the paper.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Experiment {
+    /// Table II: key generation, disagreement and retransmission rates in office, hall and corridor, at CSI level.
+    Table2(Table2Args),
+}
+
+/// `crqkd reproduce table2`.
+#[derive(Debug, Args)]
+pub(crate) struct Table2Args {
+    /// Seeds a scenario.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) seeds: u64,
+    /// First seed.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) first_seed: u64,
+    /// Raw key bits a scenario over all seeds.
+    #[arg(long, default_value_t = 3_400_000)]
+    pub(crate) bits: u64,
+    /// A preset, a scenario file, or `all`.
+    #[arg(long, default_value = "all")]
+    pub(crate) scenario: String,
+    /// Refit the channel parameters of the scenario to the paper's figures and print them as TOML.
+    #[arg(long)]
+    pub(crate) fit: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `crqkd simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A preset or a scenario file.
+    #[arg(long, default_value = "hall")]
+    pub(crate) scenario: String,
+    /// Seconds of air time.
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// Folder for the recordings; it must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Sample format of the recordings.
+    #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
+    pub(crate) datatype: DatatypeArg,
+    /// Links to record: 1 (QAP1, Alice and the eavesdropper beside her) or both.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) links: u8,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Sample formats that can be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatatypeArg {
+    /// Complex 32-bit floats.
+    Cf32,
+    /// Complex 16-bit integers: half the size, and exact for converters of up to 16 bits.
+    Ci16,
+}
+
+/// `crqkd replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A folder that `simulate --record` wrote.
+    pub(crate) dir: PathBuf,
+    /// Worker threads of the flowgraph.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `crqkd scenario`.
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub(crate) action: ScenarioAction,
+}
+
+/// Actions on scenarios.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenarioAction {
+    /// List the presets, or print one scenario with every default filled in.
+    Show {
+        /// A preset or a file; without it, the list of presets.
+        scenario: Option<String>,
+    },
+    /// Check scenario files; says what is wrong with file and line.
+    Check {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// `crqkd report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A folder that `demo --save` or `simulate --record` wrote.
+    pub(crate) run: PathBuf,
+    /// The page to write.
+    #[arg(short, long, default_value = "report.html")]
+    pub(crate) output: PathBuf,
+    /// Also write the bit raster alone, as an SVG picture.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) raster: Option<PathBuf>,
+}

@@ -1,0 +1,278 @@
+//! `crqkd demo`: the whole system in one process, from quantum pulses to a message read by Bob.
+
+use crate::cli::{CiphertextArg, DecisionArg, DemoArgs};
+use crate::exit::Outcome;
+use crate::message::{Cipher, open, seal};
+use crate::referee::{LinkVerdict, Verdict};
+use crate::run::{How, Quantum, on_the_air, quantum, with_overrides};
+use crate::saved;
+use crate::scenario;
+use crate::table::{percent, scenario_table};
+use anyhow::Result;
+use crqkd_experiment::{PaperRow, RunTally, TableRow};
+use crqkd_flowgraphs::{Finished, Role};
+use crqkd_forwarding::{CipherMode, Counters};
+use crqkd_otp::{CiphertextMode, Decision, OtpConfig};
+use crqkd_quantum::Bb84Report;
+use crqkd_scenario::Scenario;
+use serde::Serialize;
+
+/// What Alice writes to Bob.
+const MESSAGE: &str = "The quantum key crossed the air under a one-time pad of channel key.";
+
+/// One scenario's result: what `--json` prints, and what the tables show.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    pub(crate) scenario: String,
+    pub(crate) seed: u64,
+    /// Keys of a simulation are known to the simulator.
+    pub(crate) simulated: bool,
+    /// Messages carry no tags yet.
+    pub(crate) authenticated: bool,
+    pub(crate) otp: OtpConfig,
+    pub(crate) quantum: Vec<Bb84Report>,
+    /// Why there is no quantum key, if there is none.
+    pub(crate) quantum_failure: Option<String>,
+    /// Both links together.
+    pub(crate) row: Option<TableRow>,
+    pub(crate) paper: Option<&'static PaperRow>,
+    pub(crate) secret_bits: &'static str,
+    pub(crate) links: Vec<LinkReport>,
+    pub(crate) keys: Vec<KeyReport>,
+    pub(crate) message: Option<MessageReport>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LinkReport {
+    pub(crate) qap: Role,
+    pub(crate) user: Role,
+    pub(crate) row: TableRow,
+    pub(crate) groups_burned: usize,
+    /// Different groups that the eavesdropper opened.
+    pub(crate) groups_cracked: usize,
+    /// How access point, user and eavesdropper ended.
+    pub(crate) endings: Vec<(Role, String)>,
+    /// What each of access point, user and eavesdropper counted and dropped.
+    pub(crate) counters: [Counters; 3],
+}
+
+#[derive(Serialize)]
+pub(crate) struct KeyReport {
+    pub(crate) key_id: String,
+    pub(crate) block: u32,
+    pub(crate) groups: usize,
+    pub(crate) bits: usize,
+    pub(crate) alice: Option<String>,
+    pub(crate) bob: Option<String>,
+    pub(crate) equal: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct MessageReport {
+    pub(crate) text: &'static str,
+    pub(crate) sealed: Vec<SealedReport>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SealedReport {
+    pub(crate) cipher: &'static str,
+    pub(crate) key_id: String,
+    pub(crate) ciphertext_bytes: usize,
+    pub(crate) read_by_bob: String,
+}
+
+/// Runs the scenarios one after the other.
+pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
+    let mut outcome = Outcome::Ok;
+    let mut reports = Vec::new();
+    for scenario in scenario::load_all(&args.scenario)? {
+        let scenario = overridden(scenario, args)?;
+        let report = one(args, &scenario)?;
+        if !report.complete() {
+            outcome = Outcome::Missed;
+        }
+        if !args.json {
+            print_report(&report);
+        }
+        reports.push(report);
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+    }
+    Ok(outcome)
+}
+
+fn overridden(scenario: Scenario, args: &DemoArgs) -> Result<Scenario> {
+    let mut scenario = with_overrides(scenario, &args.run)?;
+    match args.decision {
+        Some(DecisionArg::Hard) => scenario.otp.decision = Decision::Hard,
+        Some(DecisionArg::Soft) => scenario.otp.decision = Decision::Soft,
+        None => {}
+    }
+    match args.ciphertext {
+        Some(CiphertextArg::Protected) => {
+            scenario.otp.ciphertext = CiphertextMode::Protected;
+            scenario.forwarding.ciphertext = CipherMode::Protected;
+        }
+        Some(CiphertextArg::Cascade) => {
+            scenario.otp.ciphertext = CiphertextMode::Cascade;
+            scenario.forwarding.ciphertext = CipherMode::Cascade;
+        }
+        None => {}
+    }
+    scenario.groups = args.groups.unwrap_or(scenario.groups);
+    Ok(scenario)
+}
+
+fn one(args: &DemoArgs, scenario: &Scenario) -> Result<Report> {
+    let mut report = Report::new(scenario, args.run.seed);
+    let key = match quantum(scenario, args.run.seed)? {
+        Quantum::Key(key) => key,
+        Quantum::NoKey { reports, reason } => {
+            report.quantum = reports;
+            report.quantum_failure = Some(reason);
+            return Ok(report);
+        }
+    };
+    report.quantum.clone_from(&key.reports);
+    let mut how = How::new(&args.run);
+    how.options.observe = args.save.is_some();
+    let (verdict, finished) = on_the_air(scenario, &how, key)?;
+    report.fill(&verdict, &finished)?;
+    if let Some(dir) = &args.save {
+        saved::save(dir, scenario, &report, &verdict)?;
+    }
+    Ok(report)
+}
+
+impl Report {
+    /// Nothing is known yet.
+    pub(crate) fn new(scenario: &Scenario, seed: u64) -> Self {
+        Report {
+            scenario: scenario.name.clone(),
+            seed,
+            simulated: true,
+            authenticated: false,
+            otp: scenario.otp.clone(),
+            quantum: Vec::new(),
+            quantum_failure: None,
+            row: None,
+            paper: PaperRow::of(&scenario.name),
+            secret_bits: "not accounted",
+            links: Vec::new(),
+            keys: Vec::new(),
+            message: None,
+        }
+    }
+
+    /// Everything that was asked for is there, and nothing is wrong with it.
+    pub(crate) fn complete(&self) -> bool {
+        !self.keys.is_empty() && self.keys.iter().all(|key| key.equal)
+    }
+
+    pub(crate) fn fill(&mut self, verdict: &Verdict, finished: &Finished) -> Result<()> {
+        let tallies: Vec<RunTally> = verdict.links.iter().map(|link| link.tally.clone()).collect();
+        self.row = Some(TableRow::new(&self.scenario, &tallies));
+        let cells = [[Role::Qap1, Role::Alice, Role::Eve1], [Role::Qap2, Role::Bob, Role::Eve2]];
+        self.links = verdict
+            .links
+            .iter()
+            .zip(cells)
+            .map(|(link, roles)| self.link(link, roles, finished))
+            .collect();
+        for (id, [alice, bob]) in &verdict.keys {
+            let equal = match (alice, bob) {
+                (Some(alice), Some(bob)) => alice.bits.ct_eq(&bob.bits),
+                _ => false,
+            };
+            let Some(one) = alice.as_ref().or(bob.as_ref()) else { continue };
+            self.keys.push(KeyReport {
+                key_id: id.to_string(),
+                block: one.block,
+                groups: one.groups.len(),
+                bits: one.bits.len(),
+                alice: alice.as_ref().map(|key| key.fingerprint.to_string()),
+                bob: bob.as_ref().map(|key| key.fingerprint.to_string()),
+                equal,
+            });
+        }
+        self.keys.sort_by_key(|key| key.block);
+        self.message = message(verdict)?;
+        Ok(())
+    }
+
+    fn link(&self, link: &LinkVerdict, roles: [Role; 3], finished: &Finished) -> LinkReport {
+        LinkReport {
+            qap: roles[0],
+            user: roles[1],
+            row: TableRow::new(&self.scenario, std::slice::from_ref(&link.tally)),
+            groups_burned: link.burned,
+            groups_cracked: link.cracked,
+            endings: link.endings.clone(),
+            counters: roles.map(|role| finished.counters[role.index()]),
+        }
+    }
+}
+
+/// Alice encrypts under her copy of a key, Bob decrypts under his: each cipher takes a key of its own.
+fn message(verdict: &Verdict) -> Result<Option<MessageReport>> {
+    let mut sealed = Vec::new();
+    let shared = verdict
+        .keys
+        .iter()
+        .filter_map(|(id, [alice, bob])| Some((id.to_string(), alice.as_ref()?, bob.as_ref()?)));
+    let ciphers = [(Cipher::Aes256Gcm, "AES-256-GCM"), (Cipher::OneTimePad, "one-time pad")];
+    for ((id, alice, bob), (cipher, name)) in shared.zip(ciphers) {
+        let letter = seal(cipher, alice.bits.duplicate(), &id, MESSAGE.as_bytes())?;
+        let read = open(bob.bits.duplicate(), &id, &letter)?;
+        sealed.push(SealedReport {
+            cipher: name,
+            key_id: id,
+            ciphertext_bytes: letter.ciphertext.len(),
+            read_by_bob: String::from_utf8_lossy(&read).into_owned(),
+        });
+    }
+    Ok((!sealed.is_empty()).then_some(MessageReport { text: MESSAGE, sealed }))
+}
+
+fn print_report(report: &Report) {
+    let detected: u64 = report.quantum.iter().map(|block| block.counts.detected).sum();
+    println!(
+        "quantum link: {} BB84 blocks, {detected} clicks, QBER {}",
+        report.quantum.len(),
+        report.quantum.last().map(|block| block.qber).map_or("-".to_owned(), percent),
+    );
+    if let Some(reason) = &report.quantum_failure {
+        println!("no group was made: {reason}");
+        println!("somebody may be listening on the fibre; no key is handed over");
+        return;
+    }
+    if let Some(row) = &report.row {
+        println!("{}", scenario_table(row));
+        println!(
+            "{:.1} s of air on two links, {} of {} probes kept, {} ciphertexts, {} wrong groups (before the block hash)",
+            row.air_s, row.kept, row.probes, row.groups, row.wrong
+        );
+    }
+    for key in &report.keys {
+        let show = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
+        println!(
+            "key {} ({} bits of {} groups): Alice {}, Bob {}: {}",
+            key.key_id,
+            key.bits,
+            key.groups,
+            show(&key.alice),
+            show(&key.bob),
+            if key.equal { "equal" } else { "NOT EQUAL" },
+        );
+    }
+    if let Some(message) = &report.message {
+        for sealed in &message.sealed {
+            println!(
+                "Alice -> Bob, {} under {}, {} bytes: \"{}\"",
+                sealed.cipher, sealed.key_id, sealed.ciphertext_bytes, sealed.read_by_bob
+            );
+        }
+    }
+    println!("simulated keys, unauthenticated messages, secrecy not accounted\n");
+}

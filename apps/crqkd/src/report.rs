@@ -1,0 +1,27 @@
+//! `crqkd report`: a saved run to one self-contained page.
+
+use crate::cli::ReportArgs;
+use crate::exit::Outcome;
+use anyhow::{Context, Result};
+use crqkd_recording::AtomicFile;
+use crqkd_report::{RunData, bit_raster_svg, render};
+use std::path::Path;
+
+/// Reads the run and writes the page, and the bit raster as a picture of its own if it was asked for.
+pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
+    let run = RunData::load(&args.run)
+        .with_context(|| format!("{}: not a saved run", args.run.display()))?;
+    write(&args.output, &render(&run))?;
+    if let Some(picture) = &args.raster {
+        write(picture, &bit_raster_svg(&run))?;
+    }
+    Ok(Outcome::Ok)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write(text.as_bytes())?;
+    file.finish()?;
+    eprintln!("wrote {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! `crqkd simulate --record`: a run whose received samples are written as SigMF, and `crqkd replay` of them.
+
+use crate::cli::{DatatypeArg, ReplayArgs, SimulateArgs};
+use crate::demo::Report;
+use crate::exit::Outcome;
+use crate::record::{Recorder, play};
+use crate::referee::{Referee, Verdict};
+use crate::run::{How, Quantum, loopback_config, quantum, supply, watch, with_overrides};
+use crate::{saved, scenario};
+use anyhow::{Context, Result, bail, ensure};
+use crqkd_flowgraphs::{Finished, Role, RunOptions, loopback, simulated};
+use crqkd_recording::{AtomicFile, Collection, Datatype, RunWriter};
+use crqkd_scenario::Scenario;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// File of a recorded run that says what came out of it.
+const OUTCOME_FILE: &str = "outcome.json";
+/// File with the resolved scenario.
+const SCENARIO_FILE: &str = "scenario.toml";
+
+/// What a run and its replay must agree in: fingerprints only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutcomeRecord {
+    seed: u64,
+    links: Vec<LinkFingerprints>,
+    keys: Vec<KeyFingerprints>,
+}
+
+/// Fingerprints of one link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkFingerprints {
+    /// Channel key: window, at the access point, at the user.
+    windows: Vec<(u32, String, String)>,
+    /// Groups of quantum key that the user opened.
+    groups: Vec<(u64, String)>,
+}
+
+/// Fingerprints of a unified key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFingerprints {
+    key_id: String,
+    alice: Option<String>,
+    bob: Option<String>,
+}
+
+impl OutcomeRecord {
+    fn new(seed: u64, verdict: &Verdict) -> Self {
+        let links = verdict.links.iter().map(|link| {
+            let print = |bits: &crqkd_bits::BitString| {
+                crqkd_bits::SecretBits::from(bits.clone()).fingerprint().to_string()
+            };
+            LinkFingerprints {
+                windows: link
+                    .windows
+                    .iter()
+                    .map(|w| (w.window.0, print(&w.bits[0]), print(&w.bits[1])))
+                    .collect(),
+                groups: link.opened.iter().map(|(id, print)| (id.0, print.to_string())).collect(),
+            }
+        });
+        let keys = verdict.keys.iter().map(|(id, [alice, bob])| KeyFingerprints {
+            key_id: id.to_string(),
+            alice: alice.as_ref().map(|key| key.fingerprint.to_string()),
+            bob: bob.as_ref().map(|key| key.fingerprint.to_string()),
+        });
+        OutcomeRecord { seed, links: links.collect(), keys: keys.collect() }
+    }
+}
+
+/// `crqkd simulate`.
+pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
+    let mut scenario = with_overrides(scenario::load(&args.scenario)?, &args.run)?;
+    scenario.forwarding.max_air_time_s = args.seconds;
+    scenario.forwarding.validate().context("--seconds")?;
+    let writer = RunWriter::create(&args.record, &scenario.name)?;
+    let seed = args.run.seed;
+    let key = match quantum(&scenario, seed)? {
+        Quantum::Key(key) => key,
+        Quantum::NoKey { reason, .. } => bail!("no group was made: {reason}"),
+    };
+    let mut report = Report::new(&scenario, seed);
+    report.quantum.clone_from(&key.reports);
+    let mut how = How::new(&args.run);
+    how.options.observe = true;
+    how.options.record = true;
+    let config = loopback_config(&scenario, seed);
+    let propagation = simulated(&config)?;
+    let mut referee = Referee::new(&scenario, &key.qap1);
+    let mut running = loopback(&config, supply(key), propagation, &how.options)?;
+    let captures = running.captures().context("the run was not asked to record")?;
+    let datatype = match args.datatype {
+        DatatypeArg::Cf32 => Datatype::Cf32Le,
+        DatatypeArg::Ci16 => Datatype::Ci16Le,
+    };
+    let roles = &Role::ALL[..3 * usize::from(args.links)];
+    let recorder = Recorder::start(&writer, roles, datatype, &scenario, captures)?;
+    let finished = watch(running, &scenario, |role, notice| referee.note(role, notice));
+    let members = recorder.finish()?;
+    let finished = finished?;
+    let verdict = referee.verdict()?;
+    report.fill(&verdict, &finished)?;
+    let record = OutcomeRecord::new(seed, &verdict);
+    write(&writer.path().join(OUTCOME_FILE), &(serde_json::to_string_pretty(&record)? + "\n"))?;
+    write(&writer.path().join(SCENARIO_FILE), &scenario.to_toml())?;
+    saved::save(writer.path(), &scenario, &report, &verdict)?;
+    let mut fields = Map::new();
+    fields.insert("scenario".into(), scenario.name.clone().into());
+    fields.insert("seed".into(), seed.into());
+    fields.insert("simulated".into(), Value::Bool(true));
+    writer.finish(&members, fields)?;
+    print_outcome(&record, args.json)?;
+    eprintln!("recorded {} radios in {}", members.len(), args.record.display());
+    Ok(Outcome::Ok)
+}
+
+/// `crqkd replay`: the recorded radios play their recordings, the others are simulated again from the seed.
+pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
+    let collection = Collection::open(&args.dir)?;
+    let scenario_file = args.dir.join(SCENARIO_FILE);
+    let scenario = Scenario::parse(&read(&scenario_file)?, &scenario_file.display().to_string())?;
+    let outcome_file = args.dir.join(OUTCOME_FILE);
+    let expected: OutcomeRecord = serde_json::from_str(&read(&outcome_file)?)
+        .with_context(|| format!("{}: not the outcome of a run", outcome_file.display()))?;
+    let key = match quantum(&scenario, expected.seed)? {
+        Quantum::Key(key) => key,
+        Quantum::NoKey { reason, .. } => bail!("no group was made: {reason}"),
+    };
+    let config = loopback_config(&scenario, expected.seed);
+    let mut air = simulated(&config)?;
+    let mut recorded = Vec::new();
+    for role in Role::ALL {
+        let name = role.to_string();
+        let listed = collection.members().contains(&name);
+        recorded.push(listed.then(|| play(&collection, &name)).transpose()?);
+    }
+    ensure!(
+        recorded.iter().any(Option::is_some),
+        "{}: no recording of {}",
+        args.dir.display(),
+        Role::ALL.map(|role| role.to_string()).join(", ")
+    );
+    let mut referee = Referee::new(&scenario, &key.qap1);
+    let options = RunOptions { workers: args.workers.into(), ..RunOptions::default() };
+    let propagation = |role: Role| match recorded[role.index()].take() {
+        Some(recording) => recording,
+        None => air(role),
+    };
+    let running = loopback(&config, supply(key), propagation, &options)?;
+    let _finished: Finished = watch(running, &scenario, |role, what| referee.note(role, what))?;
+    let found = OutcomeRecord::new(expected.seed, &referee.verdict()?);
+    print_outcome(&found, args.json)?;
+    if found != expected {
+        eprintln!("crqkd: the replay differs from the run in {}", outcome_file.display());
+        return Ok(Outcome::Missed);
+    }
+    eprintln!("the replay gives the keys of the run");
+    Ok(Outcome::Ok)
+}
+
+fn print_outcome(record: &OutcomeRecord, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(record)?);
+        return Ok(());
+    }
+    for (number, link) in record.links.iter().enumerate() {
+        println!(
+            "link {}: {} windows of channel key, {} groups opened",
+            number + 1,
+            link.windows.len(),
+            link.groups.len()
+        );
+        for (group, print) in &link.groups {
+            println!("  group {group}: {print}");
+        }
+    }
+    for key in &record.keys {
+        let show = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
+        println!("key {}: Alice {}, Bob {}", key.key_id, show(&key.alice), show(&key.bob));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write(text.as_bytes())?;
+    file.finish()?;
+    Ok(())
+}
