@@ -1,6 +1,7 @@
 //! What the user can type: one definition for parsing, help and completions.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use crqkd_flowgraphs::Role;
 use std::path::PathBuf;
 
 /// Information-theoretically secure keys for mobile devices: quantum keys between sites, handed over the air under a
@@ -196,12 +197,40 @@ pub(crate) struct SimulateArgs {
     /// Sample format of the recordings.
     #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
     pub(crate) datatype: DatatypeArg,
-    /// Links to record: 1 (QAP1, Alice and the eavesdropper beside her) or both.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
-    pub(crate) links: u8,
+    /// Radios to record; `crqkd replay` simulates the others again.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
+    pub(crate) roles: Vec<RoleArg>,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The radios of the virtual air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// Alice's access point.
+    Qap1,
+    /// The user who asks for key.
+    Alice,
+    /// The eavesdropper beside Alice.
+    Eve1,
+    /// Bob's access point.
+    Qap2,
+    /// The user with whom Alice shares key.
+    Bob,
+    /// The eavesdropper beside Bob.
+    Eve2,
+}
+
+impl RoleArg {
+    const ALL: [RoleArg; 6] =
+        [RoleArg::Qap1, RoleArg::Alice, RoleArg::Eve1, RoleArg::Qap2, RoleArg::Bob, RoleArg::Eve2];
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Role {
+        Role::ALL[role as usize]
+    }
 }
 
 /// Sample formats that can be recorded.

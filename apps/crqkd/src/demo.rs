@@ -217,16 +217,19 @@ impl Report {
 /// Alice encrypts under her copy of a key, Bob decrypts under his: each cipher takes a key of its own.
 fn message(verdict: &Verdict) -> Result<Option<MessageReport>> {
     let mut sealed = Vec::new();
-    let shared = verdict
+    let mut shared = verdict
         .keys
         .iter()
         .filter_map(|(id, [alice, bob])| Some((id.to_string(), alice.as_ref()?, bob.as_ref()?)));
-    let ciphers = [(Cipher::Aes256Gcm, "AES-256-GCM"), (Cipher::OneTimePad, "one-time pad")];
-    for ((id, alice, bob), (cipher, name)) in shared.zip(ciphers) {
+    for cipher in [Cipher::Aes256Gcm, Cipher::OneTimePad] {
+        let needed = cipher.key_bits(MESSAGE.as_bytes());
+        let Some((id, alice, bob)) = shared.find(|(_, alice, _)| alice.bits.len() >= needed) else {
+            break;
+        };
         let letter = seal(cipher, alice.bits.duplicate(), &id, MESSAGE.as_bytes())?;
         let read = open(bob.bits.duplicate(), &id, &letter)?;
         sealed.push(SealedReport {
-            cipher: name,
+            cipher: cipher.name(),
             key_id: id,
             ciphertext_bytes: letter.ciphertext.len(),
             read_by_bob: String::from_utf8_lossy(&read).into_owned(),

@@ -8,7 +8,7 @@ use crqkd_blocks::messages::FinalKey;
 use crqkd_keys::GroupId;
 
 /// Bits of an AES-256 key.
-pub(crate) const AES_KEY_BITS: usize = 256;
+const AES_KEY_BITS: usize = 256;
 
 /// A final key as one user holds it.
 pub(crate) struct KeyAtUser {
@@ -46,6 +46,24 @@ pub(crate) enum Cipher {
     Aes256Gcm,
     /// One key bit per message bit: information-theoretic secrecy, no integrity by itself.
     OneTimePad,
+}
+
+impl Cipher {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Cipher::Aes256Gcm => "AES-256-GCM",
+            Cipher::OneTimePad => "one-time pad",
+        }
+    }
+
+    /// Key bits that a message takes.
+    pub(crate) fn key_bits(self, message: &[u8]) -> usize {
+        match self {
+            Cipher::Aes256Gcm => AES_KEY_BITS,
+            Cipher::OneTimePad => 8 * message.len(),
+        }
+    }
 }
 
 /// Encrypts `plaintext` under `key`, which is consumed: one key encrypts one message here, so the nonce is a constant.

@@ -97,8 +97,8 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
         DatatypeArg::Cf32 => Datatype::Cf32Le,
         DatatypeArg::Ci16 => Datatype::Ci16Le,
     };
-    let roles = &Role::ALL[..3 * usize::from(args.links)];
-    let recorder = Recorder::start(&writer, roles, datatype, &scenario, captures)?;
+    let roles: Vec<Role> = args.roles.iter().map(|&role| role.into()).collect();
+    let recorder = Recorder::start(&writer, &roles, datatype, &scenario, captures)?;
     let finished = watch(running, &scenario, |role, notice| referee.note(role, notice));
     let members = recorder.finish()?;
     let finished = finished?;
