@@ -100,3 +100,17 @@ proptest! {
         }
     }
 }
+
+/// In cascade mode an answer may be kept for a batch that never ends, because the peer burned its groups.
+#[test]
+fn an_answer_that_nobody_asks_for_any_more_does_not_keep_a_user_from_being_done() {
+    // Seed 27 is one where it happened.
+    for seed in 24..30 {
+        let conditions = Conditions { kdr: 0.154, reverse_loss: 0.3, ..Default::default() };
+        let config = ForwardingConfig { ciphertext: CipherMode::Cascade, ..short() };
+        let network = go(config, conditions, seed, seed);
+        for user in [ALICE, BOB] {
+            assert_eq!(network.ending(user), Some(Ending::Done), "seed {seed}");
+        }
+    }
+}

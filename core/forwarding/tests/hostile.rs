@@ -1,5 +1,7 @@
 //! Messages that an honest other end would never send: refused, counted, and without effect.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use crqkd_bits::BitString;
 use crqkd_forwarding::*;
 use crqkd_keys::*;

@@ -1,5 +1,7 @@
 //! The sequencer on its own, with a station that writes down what happens to it.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use crqkd_forwarding::*;
 use crqkd_keys::*;
 use proptest::prelude::*;

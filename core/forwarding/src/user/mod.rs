@@ -369,7 +369,8 @@ impl User {
         let idle = matches!(self.initiator, Initiator::Idle)
             && matches!(self.responder, Responder::Idle)
             && self.proposal.is_none();
-        let done = resolved && idle && self.decrypting.is_empty() && self.results.is_empty();
+        // Answers that are left over are about groups that were burned meanwhile.
+        let done = resolved && idle && self.decrypting.is_empty();
         if self.phase == Phase::Running && done {
             self.phase = Phase::Leaving;
             self.queue(Message::Done);
