@@ -6,7 +6,7 @@ use crqkd_blocks::Hooks;
 use crqkd_blocks::Transceiver;
 use crqkd_blocks::envelope::{pack, unpack};
 use crqkd_blocks::radio::air::{Propagation, VirtualAir};
-use crqkd_blocks::radio::{RadioError, RadioTx};
+use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
 use crqkd_blocks::time_tag::stretches;
 use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::*;
@@ -185,4 +185,20 @@ fn two_radios_that_wait_for_each_other_go_on() {
             }
         }
     }
+}
+
+#[test]
+fn a_radio_that_dies_counts_as_silent() {
+    let air = VirtualAir::<()>::new(0);
+    let [mut here, there] =
+        [1, 2].map(|name| air.join(0, name, RadioKind::Transceiver, Box::new(Ideal)));
+    there.handle().send_at(10, vec![Complex32::ONE]).unwrap();
+    here.handle().listen(0, 100).unwrap();
+    let mut buffer = [Complex32::ZERO; 200];
+    let Ok(Reception::Wait(ready)) = here.try_recv(&mut buffer) else { unreachable!() };
+    drop(there);
+    Runtime::block_on(ready);
+    let received = here.try_recv(&mut buffer).unwrap();
+    assert!(matches!(received, Reception::Samples { time: 0, len: 100, last: true }));
+    assert_eq!(buffer[10], Complex32::ONE);
 }

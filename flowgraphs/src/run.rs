@@ -130,7 +130,11 @@ impl Running {
     ///
     /// # Errors
     /// The first fault of a block.
-    pub fn wait(self, mut notice: impl FnMut(Role, Notice)) -> Result<Finished, FlowgraphError> {
+    pub fn wait(
+        mut self,
+        mut notice: impl FnMut(Role, Notice),
+    ) -> Result<Finished, FlowgraphError> {
+        self.captured = None; // samples that nobody asked for must not hold the run
         while let Ok((role, what)) = self.noticed.recv_blocking() {
             notice(role, what);
         }
