@@ -7,7 +7,7 @@ use common::{command as crqkd, data};
 #[test]
 fn the_recordings_in_data_still_give_the_keys_of_their_runs() {
     for place in ["office", "hall", "corridor"] {
-        let dir = data(&format!("recordings/{place}"));
+        let dir = data(format!("recordings/{place}"));
         let output = crqkd().arg("replay").arg(&dir).output().unwrap();
         let (out, err) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
