@@ -1,4 +1,5 @@
 //! The whole system through the command: the same seed gives the same output, and what must not give a key gives none.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of #[test] functions
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Runs that were recorded give the same keys when they are received again.
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of #[test] functions
 
 mod common;
 
