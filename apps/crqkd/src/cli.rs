@@ -111,7 +111,7 @@ pub(crate) struct ReceiveArgs {
 /// `crqkd keygen`.
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
-    /// Measurements of the access point: `.npy` or `.csv`, real or complex, [probes] or [probes, features].
+    /// Measurements of the access point: `.npy` or `.csv`, real or complex, one row a probe.
     #[arg(long, value_name = "FILE")]
     pub(crate) qap: PathBuf,
     /// Measurements of the user, same shape.
