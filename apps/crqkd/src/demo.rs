@@ -16,6 +16,7 @@ use crqkd_otp::{CiphertextMode, Decision, OtpConfig};
 use crqkd_quantum::Bb84Report;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
+use std::io::Write;
 
 /// What Alice writes to Bob.
 const MESSAGE: &str = "The quantum key crossed the air under a one-time pad of channel key.";
@@ -92,12 +93,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
             outcome = Outcome::Missed;
         }
         if !args.json {
-            print_report(&report);
+            print_report(&report)?;
         }
         reports.push(report);
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&reports)?);
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&reports)?)?;
     }
     Ok(outcome)
 }
@@ -238,28 +239,38 @@ fn message(verdict: &Verdict) -> Result<Option<MessageReport>> {
     Ok((!sealed.is_empty()).then_some(MessageReport { text: MESSAGE, sealed }))
 }
 
-fn print_report(report: &Report) {
+fn print_report(report: &Report) -> Result<()> {
     let detected: u64 = report.quantum.iter().map(|block| block.counts.detected).sum();
-    println!(
+    writeln!(
+        std::io::stdout(),
         "quantum link: {} BB84 blocks, {detected} clicks, QBER {}",
         report.quantum.len(),
         report.quantum.last().map(|block| block.qber).map_or("-".to_owned(), percent),
-    );
+    )?;
     if let Some(reason) = &report.quantum_failure {
-        println!("no group was made: {reason}");
-        println!("somebody may be listening on the fibre; no key is handed over");
-        return;
+        writeln!(std::io::stdout(), "no group was made: {reason}")?;
+        writeln!(
+            std::io::stdout(),
+            "somebody may be listening on the fibre; no key is handed over"
+        )?;
+        return Ok(());
     }
     if let Some(row) = &report.row {
-        println!("{}", scenario_table(row));
-        println!(
+        writeln!(std::io::stdout(), "{}", scenario_table(row))?;
+        writeln!(
+            std::io::stdout(),
             "{:.1} s of air on two links, {} of {} probes kept, {} ciphertexts, {} wrong groups (before the block hash)",
-            row.air_s, row.kept, row.probes, row.groups, row.wrong
-        );
+            row.air_s,
+            row.kept,
+            row.probes,
+            row.groups,
+            row.wrong
+        )?;
     }
     for key in &report.keys {
         let show = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
-        println!(
+        writeln!(
+            std::io::stdout(),
             "key {} ({} bits of {} groups): Alice {}, Bob {}: {}",
             key.key_id,
             key.bits,
@@ -267,15 +278,23 @@ fn print_report(report: &Report) {
             show(&key.alice),
             show(&key.bob),
             if key.equal { "equal" } else { "NOT EQUAL" },
-        );
+        )?;
     }
     if let Some(message) = &report.message {
         for sealed in &message.sealed {
-            println!(
+            writeln!(
+                std::io::stdout(),
                 "Alice -> Bob, {} under {}, {} bytes: \"{}\"",
-                sealed.cipher, sealed.key_id, sealed.ciphertext_bytes, sealed.read_by_bob
-            );
+                sealed.cipher,
+                sealed.key_id,
+                sealed.ciphertext_bytes,
+                sealed.read_by_bob
+            )?;
         }
     }
-    println!("simulated keys, unauthenticated messages, secrecy not accounted\n");
+    writeln!(
+        std::io::stdout(),
+        "simulated keys, unauthenticated messages, secrecy not accounted\n"
+    )?;
+    Ok(())
 }

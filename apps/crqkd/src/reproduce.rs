@@ -11,6 +11,7 @@ use crqkd_experiment::fit::{Effort, Targets, fit};
 use crqkd_experiment::{EveDecodes, PaperRow, RunTally, Setup, TableRow, run_seeds};
 use crqkd_scenario::Scenario;
 use serde::Serialize;
+use std::io::Write;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -55,14 +56,14 @@ pub(crate) fn table2(args: &Table2Args) -> Result<Outcome> {
             paper: PaperRow::of(&scenario.name),
         };
         if !args.json {
-            print_row(&row);
+            print_row(&row)?;
         }
         rows.push(row);
     }
     if args.json {
         let document =
             Document { experiment: "table2", first_seed: args.first_seed, seeds: args.seeds, rows };
-        println!("{}", serde_json::to_string_pretty(&document)?);
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&document)?)?;
     }
     Ok(Outcome::Ok)
 }
@@ -86,9 +87,10 @@ fn run_all(args: &Table2Args, name: &str, setup: &Setup) -> Result<Vec<RunTally>
     Ok(runs)
 }
 
-fn print_row(row: &Row) {
-    println!("{}", scenario_table(&row.figures));
-    println!(
+fn print_row(row: &Row) -> Result<()> {
+    writeln!(std::io::stdout(), "{}", scenario_table(&row.figures))?;
+    writeln!(
+        std::io::stdout(),
         "{} raw bits, {} groups, {} seeds; spread over seeds (standard deviation): KDR {}, Eve's KDR {}, RR {} points\n",
         row.figures.bits,
         row.figures.groups,
@@ -96,7 +98,8 @@ fn print_row(row: &Row) {
         spread(&row.kdr_per_seed),
         spread(&row.eve_kdr_per_seed),
         spread(&row.rr_per_seed),
-    );
+    )?;
+    Ok(())
 }
 
 /// Standard deviation in points.
@@ -133,7 +136,8 @@ fn fit_all(args: &Table2Args, scenarios: Vec<Scenario>) -> Result<Outcome> {
         })?;
         bar.finish_and_clear();
         scenario.air = fitted.air;
-        println!(
+        writeln!(
+            std::io::stdout(),
             "# {}: KDR {:.4}, Eve's KDR {:.4}, RR {:.4}, seeds {}..={}",
             scenario.name,
             best.figures[0],
@@ -141,8 +145,8 @@ fn fit_all(args: &Table2Args, scenarios: Vec<Scenario>) -> Result<Outcome> {
             best.figures[2],
             args.first_seed,
             args.first_seed + args.seeds - 1
-        );
-        println!("{}", scenario.to_toml());
+        )?;
+        writeln!(std::io::stdout(), "{}", scenario.to_toml())?;
     }
     Ok(Outcome::Ok)
 }

@@ -4,6 +4,7 @@ use crate::cli::ScenarioAction;
 use crate::exit::Outcome;
 use anyhow::{Context, Result, bail};
 use crqkd_scenario::{PRESET_NAMES, Scenario};
+use std::io::Write;
 use std::path::Path;
 
 /// A preset by name, or a file by path.
@@ -37,16 +38,16 @@ pub(crate) fn run(action: &ScenarioAction) -> Result<Outcome> {
     match action {
         ScenarioAction::Show { scenario: None } => {
             for name in PRESET_NAMES {
-                println!("{name}: {}", Scenario::preset(name)?.description);
+                writeln!(std::io::stdout(), "{name}: {}", Scenario::preset(name)?.description)?;
             }
         }
         ScenarioAction::Show { scenario: Some(scenario) } => {
-            print!("{}", load(scenario)?.to_toml())
+            write!(std::io::stdout(), "{}", load(scenario)?.to_toml())?
         }
         ScenarioAction::Check { files } => {
             for file in files {
                 let scenario = from_file(file)?;
-                println!("{}: ok ({})", file.display(), scenario.name);
+                writeln!(std::io::stdout(), "{}: ok ({})", file.display(), scenario.name)?;
             }
         }
     }

@@ -13,6 +13,7 @@ use crqkd_recording::{AtomicFile, Collection, Datatype, RunWriter};
 use crqkd_scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::io::Write;
 use std::path::Path;
 
 /// File of a recorded run that says what came out of it.
@@ -164,23 +165,30 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
 
 fn print_outcome(record: &OutcomeRecord, json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(record)?);
+        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(record)?)?;
         return Ok(());
     }
     for (number, link) in record.links.iter().enumerate() {
-        println!(
+        writeln!(
+            std::io::stdout(),
             "link {}: {} windows of channel key, {} groups opened",
             number + 1,
             link.windows.len(),
             link.groups.len()
-        );
+        )?;
         for (group, print) in &link.groups {
-            println!("  group {group}: {print}");
+            writeln!(std::io::stdout(), "  group {group}: {print}")?;
         }
     }
     for key in &record.keys {
         let show = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
-        println!("key {}: Alice {}, Bob {}", key.key_id, show(&key.alice), show(&key.bob));
+        writeln!(
+            std::io::stdout(),
+            "key {}: Alice {}, Bob {}",
+            key.key_id,
+            show(&key.alice),
+            show(&key.bob)
+        )?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::setup::{ExperimentError, Setup};
 /// such a probe is missing from the bitmap of its receiver and costs no wrong bits.
 pub const FRAME_FLOOR_DB: f32 = -9.5;
 
-/// Features of one window, [probe][feature], of the probes that both ends kept.
+/// Features of one window, one row a probe, of the probes that both ends kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowFeatures {
     /// Number of the window.
