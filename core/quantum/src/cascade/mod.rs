@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Every parity learnt is kept in a tree per block, so nothing is asked twice and right halves follow from what is
-//! known. Each bit that Alice sends is counted by both ends. Shuffles are made of whole-word steps ([`layout`]), and
+//! known. Each bit that Alice sends is counted by both ends. Shuffles are made of whole-word steps (`layout`), and
 //! parities of ranges are taken 64 bits at a time.
 //!
 //! Bob's questions tell where his errors were. That is charged to nothing, as usual: the bound on Eve's knowledge
