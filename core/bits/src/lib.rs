@@ -1,4 +1,4 @@
-//! Bits, public and secret, and the two universal hashes of the system.
+//! Bits, public and secret, and the universal hashes of the system.
 //!
 //! | type | what it is |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | [`Fingerprint`] | the most that is ever shown of a secret: 8 hex digits |
 //! | [`Toeplitz`] | privacy amplification: n bits to m bits |
 //! | [`PolyHash64`] | verification: any length to 64 bits |
+//! | [`TagHash`] | authentication: any length to a tag, which goes under a one-time pad |
 //!
 //! ```
 //! use crqkd_bits::{BitString, PolyHash64, SecretBits, Toeplitz};
@@ -28,6 +29,7 @@ mod error;
 mod iter;
 mod poly_hash;
 mod secret;
+mod tag;
 mod toeplitz;
 
 pub use bit_string::BitString;
@@ -35,4 +37,5 @@ pub use error::BitsError;
 pub use iter::Iter;
 pub use poly_hash::PolyHash64;
 pub use secret::{Fingerprint, SecretBits};
+pub use tag::TagHash;
 pub use toeplitz::Toeplitz;
