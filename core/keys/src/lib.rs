@@ -6,6 +6,7 @@
 //! | [`PadRef`], [`Pad`], [`PadStore`] | channel key: where pad bits lie, and the bits, each given out once |
 //! | [`Group`], [`Mark`], [`GroupMarks`] | quantum key: the bits, and how far a group has come |
 //! | [`KeyBuffer`] | the secret material of one station: groups and pads |
+//! | [`Authenticator`], [`AuthPool`], [`Transcript`] | Wegman-Carter tags: pads by index, each used once |
 //! | [`Record`], [`Store`], [`MemoryStore`] | marks that must be durable before anything is sent |
 //!
 //! ```
@@ -24,6 +25,7 @@
 //! # Ok::<(), crqkd_keys::KeysError>(())
 //! ```
 
+mod auth;
 mod error;
 mod group;
 mod ids;
@@ -33,6 +35,10 @@ mod pad;
 mod pad_store;
 mod record;
 
+pub use auth::{
+    AuthDirection, AuthError, AuthPool, AuthTicket, Authenticator, PoolMark, ReceivePad, SendPad,
+    Tag, Transcript, secret_from_bytes,
+};
 pub use error::KeysError;
 pub use group::Group;
 pub use ids::{Epoch, GroupId, KeyId, LinkId, PairId, ProbeId, QapId, UserId, WindowId};
