@@ -9,6 +9,9 @@
 //! | verify | [`verification`] | a universal hash, counted as leak |
 //! | amplify | `amplification`, [`finite_key`] | Toeplitz hash to the finite-key length |
 //!
+//! That is the plain link with single photons. [`decoy`] is the complete one: weak pulses with decoy states, messages
+//! as bytes, and tags over the whole transcript.
+//!
 //! [`Bb84Alice`] and [`Bb84Bob`] are the two ends as state machines that exchange [`ToAlice`] and [`ToBob`];
 //! [`run_block`] drives both in one process, [`Bb84Source`] makes numbered groups of their keys.
 //!
@@ -33,6 +36,7 @@ mod block;
 mod bob;
 pub mod cascade;
 mod config;
+pub mod decoy;
 mod estimation;
 pub mod fibre;
 pub mod finite_key;
@@ -42,6 +46,7 @@ mod sifting;
 mod source;
 mod status;
 pub mod verification;
+mod wire;
 
 pub use alice::Bb84Alice;
 pub use block::{Block, QuantumError, run_block};
@@ -52,3 +57,4 @@ pub use message::{ProtocolError, ToAlice, ToBob};
 pub use report::{AbortReason, Bb84Report, Counts};
 pub use source::{Bb84Source, GROUP_BITS, GroupBuffer, KeySource, SourceError};
 pub use status::Status;
+pub use wire::WireError;

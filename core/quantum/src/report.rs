@@ -41,6 +41,9 @@ pub enum AbortReason {
     /// The two ends still differ after reconciliation.
     #[error("verification failed")]
     VerificationFailed,
+    /// The other end gave the block up.
+    #[error("the other end gave the block up")]
+    ByPeer,
     /// The finite-key formula leaves nothing.
     #[error(
         "no secret bits: {key_bits} bits, {sample} sampled with {errors} errors, {leak} leaked"

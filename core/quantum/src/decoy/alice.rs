@@ -1,0 +1,242 @@
+//! [`DecoyAlice`]: the end that sends the pulses and whose bits are taken as right.
+
+use std::mem;
+
+use crqkd_bits::{BitString, SecretBits, Toeplitz};
+use rand::Rng;
+
+use super::config::DecoyConfig;
+use super::counts::{self, DecoyCounts};
+use super::link::Choices;
+use super::message::Message;
+use crate::cascade::{CascadeAlice, CascadeError};
+use crate::message::{ProtocolError, expect_len};
+use crate::report::AbortReason;
+use crate::status::Status;
+
+/// Alice's end of one block: messages in, messages out; no socket, no clock.
+#[derive(Debug)]
+pub struct DecoyAlice {
+    config: DecoyConfig,
+    counts: DecoyCounts,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The pulses are under way.
+    Sent(Choices),
+    /// Alice's bits in the test basis are disclosed; she waits for Bob's.
+    Testing { test: BitString, intensities: Vec<u8>, key: SecretBits },
+    /// Bob asks for parities.
+    Asked(CascadeAlice),
+    /// Bob compares tags.
+    Verifying(SecretBits),
+    /// The key is there.
+    Done(SecretBits),
+    /// No key, for a reason.
+    Aborted(AbortReason),
+    /// No key: a message that cannot be.
+    Failed,
+}
+
+type Step = Result<(State, Option<Message>), ProtocolError>;
+
+impl DecoyAlice {
+    /// Alice, who has made these choices for the block's pulses.
+    pub fn new(config: &DecoyConfig, choices: Choices) -> Self {
+        let counts = DecoyCounts { pulses: config.pulses_per_block, ..DecoyCounts::default() };
+        Self { config: config.clone(), counts, state: State::Sent(choices) }
+    }
+
+    /// Takes a message of Bob's; returns the answer, if there is one.
+    ///
+    /// # Errors
+    /// A message that does not fit the state or the counts so far. The block is then over and its secrets are wiped,
+    /// except that a finished block stays finished.
+    pub fn handle<R: Rng + ?Sized>(
+        &mut self,
+        message: Message,
+        rng: &mut R,
+    ) -> Result<Option<Message>, ProtocolError> {
+        let name = message.name();
+        let unexpected = |state| ProtocolError::Unexpected { message: name, state };
+        let (state, answer) = match (mem::replace(&mut self.state, State::Failed), message) {
+            (State::Sent(choices), Message::Detections { pulses, distances, bases }) => {
+                self.sift(&choices, pulses, &distances, &bases)
+            }
+            (State::Testing { test, intensities, key }, Message::TestBits(theirs)) => {
+                self.estimate(&test, &theirs, &intensities, key, rng)
+            }
+            (State::Asked(mut cascade), Message::Questions(request)) => {
+                match cascade.answer(&request) {
+                    Ok(answers) => {
+                        self.counts.disclosed = cascade.parities();
+                        self.counts.rounds = cascade.rounds();
+                        Ok((State::Asked(cascade), Some(Message::Answers(answers))))
+                    }
+                    Err(CascadeError::TooMuch { disclosed, len }) => {
+                        abort(AbortReason::LeakTooLarge { disclosed, key_bits: len as u64 })
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            }
+            (State::Asked(cascade), Message::Reconciled { errors }) => {
+                self.verify(cascade.into_key(), errors, rng)
+            }
+            (State::Verifying(key), Message::Verified { equal }) => self.amplify(&key, equal, rng),
+            (State::Done(key), _) => {
+                self.state = State::Done(key);
+                return Err(unexpected("done"));
+            }
+            (State::Aborted(reason), _) => {
+                self.state = State::Aborted(reason);
+                return Err(unexpected("aborted"));
+            }
+            (State::Failed, _) => Err(unexpected("failed")),
+            (_, Message::Abort) => Ok((State::Aborted(AbortReason::ByPeer), None)),
+            (state, _) => Err(unexpected(state.name())),
+        }?;
+        self.state = state;
+        Ok(answer)
+    }
+
+    /// The final key, once it is there. It may not be used before the transcript is authenticated.
+    pub fn into_key(self) -> Option<SecretBits> {
+        match self.state {
+            State::Done(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// How far this end is.
+    pub fn status(&self) -> Status {
+        match self.state {
+            State::Done(_) => Status::Done,
+            State::Aborted(reason) => Status::Aborted(reason),
+            State::Failed => Status::Failed,
+            _ => Status::Running,
+        }
+    }
+
+    /// What this end has counted so far.
+    pub fn counts(&self) -> &DecoyCounts {
+        &self.counts
+    }
+
+    fn sift(
+        &mut self,
+        choices: &Choices,
+        pulses: u64,
+        distances: &[u64],
+        bases: &BitString,
+    ) -> Step {
+        expect_len("pulses", self.config.pulses_per_block as usize, pulses as usize)?;
+        expect_len("bases", distances.len(), bases.len())?;
+        let mut equal = BitString::with_capacity(bases.len());
+        let (mut signal, mut decoy, mut test) =
+            (BitString::new(), BitString::new(), BitString::new());
+        let mut key = SecretBits::from(BitString::with_capacity(bases.len()));
+        let mut word = BitString::new();
+        let mut intensities = Vec::new();
+        let mut next = 0u64;
+        for (&distance, bob) in distances.iter().zip(bases) {
+            let index = next.saturating_add(distance);
+            if index >= pulses {
+                let (expected, found) = (pulses as usize, index as usize);
+                return Err(ProtocolError::WrongCount { what: "pulse", expected, found });
+            }
+            next = index + 1;
+            let choice = choices.get(index);
+            equal.push(choice.key_basis == bob);
+            if choice.key_basis != bob {
+                continue;
+            }
+            signal.push(choice.intensity == 0);
+            if choice.intensity != 0 {
+                decoy.push(choice.intensity == 1);
+            }
+            if bob {
+                self.counts.key_bits[usize::from(choice.intensity)] += 1;
+                word.push(choice.bit);
+                if word.len() == 4096 {
+                    key.append(mem::take(&mut word).into());
+                }
+            } else {
+                self.counts.test_bits[usize::from(choice.intensity)] += 1;
+                intensities.push(choice.intensity);
+                test.push(choice.bit);
+            }
+        }
+        key.append(word.into());
+        self.counts.clicks = distances.len() as u64;
+        let answer = Message::Sifting { equal, signal, decoy, test_bits: test.clone() };
+        Ok((State::Testing { test, intensities, key }, Some(answer)))
+    }
+
+    fn estimate<R: Rng + ?Sized>(
+        &mut self,
+        ours: &BitString,
+        theirs: &BitString,
+        intensities: &[u8],
+        key: SecretBits,
+        rng: &mut R,
+    ) -> Step {
+        expect_len("test bits", ours.len(), theirs.len())?;
+        for ((a, b), &k) in ours.iter().zip(theirs).zip(intensities) {
+            self.counts.test_errors[usize::from(k)] += u64::from(a != b);
+        }
+        if let Err(reason) = self.counts.check_test(&self.config) {
+            // Bob counts the same and stops by himself.
+            return Ok((State::Aborted(reason), None));
+        }
+        let (rate, seed) = (self.counts.expected_rate(), rng.random());
+        let error_rate = f64::from(rate) / 2f64.powi(32);
+        let cascade = CascadeAlice::new(key, error_rate, seed)?;
+        Ok((State::Asked(cascade), Some(Message::Reconcile { rate, seed })))
+    }
+
+    fn verify<R: Rng + ?Sized>(&mut self, key: SecretBits, errors: u64, rng: &mut R) -> Step {
+        self.counts.key_errors = errors;
+        self.counts.tag_bits = u64::from(counts::TAG_BITS);
+        if let Err(reason) = self.counts.check_key(&self.config) {
+            return abort(reason);
+        }
+        let hash_key = rng.random();
+        let tag = counts::tag(hash_key, &key)?;
+        Ok((State::Verifying(key), Some(Message::Verify { hash_key, tag })))
+    }
+
+    fn amplify<R: Rng + ?Sized>(&mut self, key: &SecretBits, equal: bool, rng: &mut R) -> Step {
+        if !equal {
+            return Ok((State::Aborted(AbortReason::VerificationFailed), None));
+        }
+        let length = match self.counts.secret_length(&self.config) {
+            Ok(length) => length,
+            Err(reason) => return abort(reason),
+        };
+        let seed = BitString::random(rng, key.len() + length as usize - 1);
+        let secret = Toeplitz::new(seed.clone(), key.len(), length as usize)?.hash_secret(key)?;
+        self.counts.final_length = length;
+        Ok((State::Done(secret), Some(Message::Amplify { length, seed })))
+    }
+}
+
+/// The block ends here, and Bob is told.
+fn abort(reason: AbortReason) -> Step {
+    Ok((State::Aborted(reason), Some(Message::Abort)))
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Sent(_) => "waiting for detections",
+            Self::Testing { .. } => "waiting for the test bits",
+            Self::Asked(_) => "reconciling",
+            Self::Verifying(_) => "verifying",
+            Self::Done(_) => "done",
+            Self::Aborted(_) => "aborted",
+            Self::Failed => "failed",
+        }
+    }
+}

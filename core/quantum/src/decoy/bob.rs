@@ -1,0 +1,241 @@
+//! [`DecoyBob`]: the end that receives the pulses and corrects its bits.
+
+use std::mem;
+
+use crqkd_bits::{BitString, SecretBits, Toeplitz};
+
+use super::config::DecoyConfig;
+use super::counts::{self, DecoyCounts};
+use super::link::Click;
+use super::message::Message;
+use crate::cascade::{CascadeBob, CascadeError};
+use crate::message::{ProtocolError, expect_len};
+use crate::report::AbortReason;
+use crate::status::Status;
+
+/// Bob's end of one block: messages in, messages out; no socket, no clock.
+#[derive(Debug)]
+pub struct DecoyBob {
+    config: DecoyConfig,
+    counts: DecoyCounts,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Detections are announced.
+    Announced { bases: BitString, bits: SecretBits },
+    /// The test bits are compared.
+    Tested(SecretBits),
+    /// Parities are asked.
+    Asking(CascadeBob),
+    /// The bits are corrected.
+    Reconciled(SecretBits),
+    /// The tags are equal.
+    Verified(SecretBits),
+    /// The key is there.
+    Done(SecretBits),
+    /// No key, for a reason.
+    Aborted(AbortReason),
+    /// No key: a message that cannot be.
+    Failed,
+}
+
+type Step = Result<(State, Option<Message>), ProtocolError>;
+
+impl DecoyBob {
+    /// Bob with the clicks of a block, in order, and his first message.
+    pub fn new(config: &DecoyConfig, clicks: impl IntoIterator<Item = Click>) -> (Self, Message) {
+        let mut distances = Vec::new();
+        let (mut bases, mut bits) = (BitString::new(), SecretBits::new());
+        let mut word = BitString::new();
+        let mut next = 0;
+        for click in clicks {
+            distances.push(click.index.saturating_sub(next));
+            next = click.index.max(next) + 1;
+            bases.push(click.key_basis);
+            word.push(click.bit);
+            if word.len() == 4096 {
+                bits.append(mem::take(&mut word).into());
+            }
+        }
+        bits.append(word.into());
+        let pulses = config.pulses_per_block;
+        let counts = DecoyCounts { pulses, clicks: bases.len() as u64, ..DecoyCounts::default() };
+        let first = Message::Detections { pulses, distances, bases: bases.clone() };
+        let state = State::Announced { bases, bits };
+        (Self { config: config.clone(), counts, state }, first)
+    }
+
+    /// Takes a message of Alice's; returns the answer, if there is one.
+    ///
+    /// # Errors
+    /// A message that does not fit the state or the counts so far. The block is then over and its secrets are wiped,
+    /// except that a finished block stays finished.
+    pub fn handle(&mut self, message: Message) -> Result<Option<Message>, ProtocolError> {
+        let name = message.name();
+        let unexpected = |state| ProtocolError::Unexpected { message: name, state };
+        let (state, answer) = match (mem::replace(&mut self.state, State::Failed), message) {
+            (
+                State::Announced { bases, bits },
+                Message::Sifting { equal, signal, decoy, test_bits },
+            ) => self.sift(&bases, &bits, &equal, [&signal, &decoy], &test_bits),
+            (State::Tested(key), Message::Reconcile { rate, seed }) => {
+                self.expect_rate(rate)?;
+                let cascade = CascadeBob::new(key, f64::from(rate) / 2f64.powi(32), seed)?;
+                self.ask(cascade)
+            }
+            (State::Asking(mut cascade), Message::Answers(answers)) => {
+                cascade.answer(&answers)?;
+                self.ask(cascade)
+            }
+            (State::Reconciled(key), Message::Verify { hash_key, tag }) => {
+                self.verify(key, hash_key, tag)
+            }
+            (State::Verified(key), Message::Amplify { length, seed }) => {
+                self.amplify(&key, length, seed)
+            }
+            (State::Done(key), _) => {
+                self.state = State::Done(key);
+                return Err(unexpected("done"));
+            }
+            (State::Aborted(reason), _) => {
+                self.state = State::Aborted(reason);
+                return Err(unexpected("aborted"));
+            }
+            (State::Failed, _) => Err(unexpected("failed")),
+            (_, Message::Abort) => Ok((State::Aborted(AbortReason::ByPeer), None)),
+            (state, _) => Err(unexpected(state.name())),
+        }?;
+        self.state = state;
+        Ok(answer)
+    }
+
+    /// The final key, once it is there. It may not be used before the transcript is authenticated.
+    pub fn into_key(self) -> Option<SecretBits> {
+        match self.state {
+            State::Done(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// How far this end is.
+    pub fn status(&self) -> Status {
+        match self.state {
+            State::Done(_) => Status::Done,
+            State::Aborted(reason) => Status::Aborted(reason),
+            State::Failed => Status::Failed,
+            _ => Status::Running,
+        }
+    }
+
+    /// What this end has counted so far.
+    pub fn counts(&self) -> &DecoyCounts {
+        &self.counts
+    }
+
+    fn sift(
+        &mut self,
+        bases: &BitString,
+        bits: &SecretBits,
+        equal: &BitString,
+        [signal, decoy]: [&BitString; 2],
+        theirs: &BitString,
+    ) -> Step {
+        expect_len("equal bases", bases.len(), equal.len())?;
+        expect_len("signals", equal.count_ones(), signal.len())?;
+        expect_len("decoys", signal.len() - signal.count_ones(), decoy.len())?;
+        let (mut signal, mut decoy, mut theirs_left) = (signal.iter(), decoy.iter(), theirs.iter());
+        let (mut key, mut word, mut test) = (SecretBits::new(), BitString::new(), BitString::new());
+        for ((bit, key_basis), equal) in bits.expose().iter().zip(bases).zip(equal) {
+            if !equal {
+                continue;
+            }
+            let intensity = if signal.next() == Some(true) {
+                0
+            } else {
+                1 + usize::from(decoy.next() != Some(true))
+            };
+            if key_basis {
+                self.counts.key_bits[intensity] += 1;
+                word.push(bit);
+                if word.len() == 4096 {
+                    key.append(mem::take(&mut word).into());
+                }
+            } else {
+                self.counts.test_bits[intensity] += 1;
+                self.counts.test_errors[intensity] += u64::from(theirs_left.next() != Some(bit));
+                test.push(bit);
+            }
+        }
+        key.append(word.into());
+        expect_len("test bits", test.len(), theirs.len())?;
+        let state = match self.counts.check_test(&self.config) {
+            Ok(()) => State::Tested(key),
+            Err(reason) => State::Aborted(reason),
+        };
+        Ok((state, Some(Message::TestBits(test))))
+    }
+
+    fn expect_rate(&self, rate: u32) -> Result<(), ProtocolError> {
+        expect_len("error rate", self.counts.expected_rate() as usize, rate as usize)
+    }
+
+    fn ask(&mut self, mut cascade: CascadeBob) -> Step {
+        self.counts.disclosed = cascade.parities();
+        self.counts.rounds = cascade.rounds();
+        match cascade.next_request() {
+            Ok(Some(request)) => Ok((State::Asking(cascade), Some(Message::Questions(request)))),
+            Ok(None) => {
+                let errors = cascade.corrected();
+                self.reconciled(cascade.into_key(), errors)
+            }
+            Err(CascadeError::TooMuch { disclosed, len }) => {
+                let reason = AbortReason::LeakTooLarge { disclosed, key_bits: len as u64 };
+                Ok((State::Aborted(reason), Some(Message::Abort)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn reconciled(&mut self, key: SecretBits, errors: u64) -> Step {
+        self.counts.key_errors = errors;
+        Ok((State::Reconciled(key), Some(Message::Reconciled { errors })))
+    }
+
+    fn verify(&mut self, key: SecretBits, hash_key: [u64; 4], tag: u64) -> Step {
+        let equal = counts::tag(hash_key, &key)? == tag;
+        self.counts.tag_bits = u64::from(counts::TAG_BITS);
+        let state = if equal {
+            State::Verified(key)
+        } else {
+            State::Aborted(AbortReason::VerificationFailed)
+        };
+        Ok((state, Some(Message::Verified { equal })))
+    }
+
+    fn amplify(&mut self, key: &SecretBits, length: u64, seed: BitString) -> Step {
+        let ours = self.counts.secret_length(&self.config).unwrap_or(0);
+        if ours == 0 || ours != length {
+            return Err(ProtocolError::LengthDisagrees { ours, theirs: length });
+        }
+        let secret = Toeplitz::new(seed, key.len(), length as usize)?.hash_secret(key)?;
+        self.counts.final_length = length;
+        Ok((State::Done(secret), None))
+    }
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Announced { .. } => "waiting for sifting",
+            Self::Tested(_) => "waiting for reconciliation",
+            Self::Asking(_) => "reconciling",
+            Self::Reconciled(_) => "waiting for the tag",
+            Self::Verified(_) => "waiting for amplification",
+            Self::Done(_) => "done",
+            Self::Aborted(_) => "aborted",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What both ends count in a block, and what follows from it.
+
+use crqkd_bits::{SecretBits, TagHash};
+use serde::Serialize;
+
+use super::config::DecoyConfig;
+use super::length::{ByIntensity, DecoyBlock, INTENSITIES};
+use crate::finite_key::binary_entropy;
+use crate::message::ProtocolError;
+use crate::report::AbortReason;
+
+/// Bits of the verification tag.
+pub(super) const TAG_BITS: u32 = 64;
+
+/// The counts that both ends keep for themselves, and that must agree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DecoyCounts {
+    /// Pulses sent.
+    pub pulses: u64,
+    /// Pulses that clicked.
+    pub clicks: u64,
+    /// Sifted bits in the key basis by intensity, n_X.
+    pub key_bits: [u64; INTENSITIES],
+    /// Sifted bits in the test basis by intensity, n_Z.
+    pub test_bits: [u64; INTENSITIES],
+    /// Errors among them, m_Z.
+    pub test_errors: [u64; INTENSITIES],
+    /// Bits disclosed to correct errors.
+    pub disclosed: u64,
+    /// Questions and answers of reconciliation; 1 for one way.
+    pub rounds: u64,
+    /// Errors that Bob corrected in the key basis.
+    pub key_errors: u64,
+    /// Bits of the verification tag disclosed.
+    pub tag_bits: u64,
+    /// Length of the final key.
+    pub final_length: u64,
+}
+
+impl DecoyCounts {
+    /// Sifted bits in the key basis.
+    pub fn sifted(&self) -> u64 {
+        self.key_bits.iter().sum()
+    }
+
+    /// Error rate of the test basis; 0 without bits.
+    pub fn test_qber(&self) -> f64 {
+        let bits: u64 = self.test_bits.iter().sum();
+        let errors: u64 = self.test_errors.iter().sum();
+        if bits == 0 { 0.0 } else { errors as f64 / bits as f64 }
+    }
+
+    /// Error rate of the key basis, known after reconciliation.
+    pub fn key_qber(&self) -> f64 {
+        if self.sifted() == 0 { 0.0 } else { self.key_errors as f64 / self.sifted() as f64 }
+    }
+
+    /// Everything disclosed about the key bits, tag included, over the Shannon limit of the errors that were there.
+    pub fn efficiency(&self) -> Option<f64> {
+        let limit = self.sifted() as f64 * binary_entropy(self.key_qber());
+        (limit > 0.0).then(|| (self.disclosed + self.tag_bits) as f64 / limit)
+    }
+
+    /// The error rate to reconcile for, in units of 2^-32: half an error more than seen in the test basis.
+    pub(super) fn expected_rate(&self) -> u32 {
+        let bits: u64 = self.test_bits.iter().sum();
+        let errors: u64 = self.test_errors.iter().sum();
+        ((errors as f64 + 0.5) / (bits as f64 + 1.0) * 2f64.powi(32)) as u32
+    }
+
+    /// The block that lengths and bounds are computed for.
+    pub fn block(&self, config: &DecoyConfig) -> DecoyBlock {
+        let real = |counts: &[u64; INTENSITIES]| -> ByIntensity { counts.map(|c| c as f64) };
+        DecoyBlock {
+            mean_photons: config.mean_photons,
+            probabilities: config.intensity_shares,
+            key_bits: real(&self.key_bits),
+            test_bits: real(&self.test_bits),
+            test_errors: real(&self.test_errors),
+            eps_sec: config.eps_sec,
+            eps_cor: config.eps_cor,
+        }
+    }
+
+    /// Whether to go on after the test basis was compared.
+    pub(super) fn check_test(&self, config: &DecoyConfig) -> Result<(), AbortReason> {
+        let (bits, errors) = (self.test_bits.iter().sum(), self.test_errors.iter().sum());
+        if self.sifted() == 0 || bits == 0 {
+            return Err(AbortReason::TooFewBits { sifted: self.sifted() + bits });
+        }
+        if self.test_qber() > config.qber_threshold {
+            return Err(AbortReason::QberAboveThreshold { errors, sample: bits });
+        }
+        // Not even with a reconciliation at the Shannon limit: no need to disclose anything.
+        let least = self.sifted() as f64 * binary_entropy(self.test_qber());
+        self.some(self.block(config).secret_bits(least), least as u64).map(|_| ())
+    }
+
+    /// Whether to go on after the errors were corrected.
+    pub(super) fn check_key(&self, config: &DecoyConfig) -> Result<(), AbortReason> {
+        if self.key_qber() > config.qber_threshold {
+            let (errors, sample) = (self.key_errors, self.sifted());
+            return Err(AbortReason::QberAboveThreshold { errors, sample });
+        }
+        self.secret_length(config).map(|_| ())
+    }
+
+    /// The secret length after all that was disclosed. The formula pays for log2(2/eps_cor) bits of the tag, the rest
+    /// of it is charged here.
+    pub(super) fn secret_length(&self, config: &DecoyConfig) -> Result<u64, AbortReason> {
+        let tag = (self.tag_bits as f64 - (2.0 / config.eps_cor).log2()).max(0.0);
+        let leak = self.disclosed as f64 + tag;
+        self.some(self.block(config).secret_bits(leak), leak as u64)
+    }
+
+    fn some(&self, length: u64, leak: u64) -> Result<u64, AbortReason> {
+        if length > 0 {
+            return Ok(length);
+        }
+        Err(AbortReason::NoSecretBits {
+            key_bits: self.sifted(),
+            sample: self.test_bits.iter().sum(),
+            errors: self.test_errors.iter().sum(),
+            leak,
+        })
+    }
+}
+
+/// The verification tag of a key: two keys that differ have one tag with probability 2^-64 and a little.
+pub(super) fn tag(hash_key: [u64; 4], key: &SecretBits) -> Result<u64, ProtocolError> {
+    let hash_key = crqkd_bits::BitString::from_words(hash_key.to_vec(), TagHash::KEY_BITS);
+    let mut hash = TagHash::new(&hash_key.into())?;
+    for word in key.expose().words() {
+        hash.update(&word.to_le_bytes());
+    }
+    hash.update(&(key.len() as u64).to_le_bytes());
+    Ok(hash.finish(TAG_BITS))
+}

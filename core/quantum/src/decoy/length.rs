@@ -1,0 +1,235 @@
+//! Secret length with decoy states and finite statistics.
+
+use crate::finite_key::binary_entropy;
+
+/// Number of intensities: signal, decoy, (almost) vacuum.
+pub const INTENSITIES: usize = 3;
+
+/// What was counted in one basis, by intensity; a real number, so that it can be an expectation.
+pub type ByIntensity = [f64; INTENSITIES];
+
+/// The block that a secret length is computed for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DecoyBlock {
+    /// Mean photon numbers μ₁ > μ₂ + μ₃, μ₂ > μ₃ ≥ 0.
+    pub mean_photons: [f64; INTENSITIES],
+    /// Probability of each, p.
+    pub probabilities: [f64; INTENSITIES],
+    /// Sifted bits in the key basis, n_X.
+    pub key_bits: ByIntensity,
+    /// Sifted bits in the test basis, n_Z.
+    pub test_bits: ByIntensity,
+    /// Errors among them, m_Z.
+    pub test_errors: ByIntensity,
+    /// Secrecy, eps_sec.
+    pub eps_sec: f64,
+    /// Correctness, eps_cor.
+    pub eps_cor: f64,
+}
+
+/// What the decoy states say about a block, worst case.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+pub struct DecoyBounds {
+    /// Least number of key bits from empty pulses, s_X,0.
+    pub vacuum: f64,
+    /// Least number of key bits from single photons, s_X,1.
+    pub single_photons: f64,
+    /// Highest phase error rate of these, φ_X; 1/2 when nothing is known.
+    pub phase_error_rate: f64,
+}
+
+impl DecoyBlock {
+    /// Lim, Curty, Walenta, Xu, Zbinden, "Concise security bounds for practical decoy-state quantum key distribution",
+    /// Physical Review A 89, 022307 (2014), arXiv 1311.7129, eqs. 2 to 5, with Hoeffding deviations.
+    pub fn bounds(&self) -> DecoyBounds {
+        let (vacuum, single_photons) = self.yields(&self.key_bits);
+        let (_, test_single_photons) = self.yields(&self.test_bits);
+        let none = DecoyBounds { vacuum, single_photons: 0.0, phase_error_rate: 0.5 };
+        if single_photons <= 0.0 || test_single_photons <= 0.0 {
+            return none;
+        }
+        let rate = self.test_single_photon_errors() / test_single_photons;
+        let deviation = random_sampling(self.eps_sec, rate, test_single_photons, single_photons);
+        let phase_error_rate = (rate + deviation).clamp(0.0, 0.5);
+        DecoyBounds { vacuum, single_photons, phase_error_rate }
+    }
+
+    /// `l = ⌊s_X,0 + s_X,1·(1 − h(φ_X)) − leak − 6·log2(21/eps_sec) − log2(2/eps_cor)⌋`, never below 0 (eq. 1).
+    ///
+    /// `leak_bits` is everything said about the key bits but the verification tag, of which the last term pays for
+    /// log2(2/eps_cor) bits.
+    pub fn secret_bits(&self, leak_bits: f64) -> u64 {
+        let bounds = self.bounds();
+        let entropy =
+            bounds.vacuum + bounds.single_photons * (1.0 - binary_entropy(bounds.phase_error_rate));
+        let security = 6.0 * (21.0 / self.eps_sec).log2() + (2.0 / self.eps_cor).log2();
+        // A NaN or a negative length saturates to 0.
+        (entropy - leak_bits - security).floor() as u64
+    }
+
+    /// Probability that a pulse holds n photons, n = 0, 1: `τ_n = Σ_k e^(−μ_k)·μ_k^n·p_k / n!`.
+    fn photon_number(&self, n: i32) -> f64 {
+        let terms = self.mean_photons.iter().zip(&self.probabilities);
+        terms.map(|(mu, p)| (-mu).exp() * mu.powi(n) * p).sum()
+    }
+
+    /// `e^μ_k/p_k · (n_k ± δ)`, δ = sqrt(n/2 · ln(21/eps_sec)), as (lower, upper).
+    fn scaled(&self, counts: &ByIntensity) -> ([f64; INTENSITIES], [f64; INTENSITIES]) {
+        let total: f64 = counts.iter().sum();
+        let delta = (total / 2.0 * (21.0 / self.eps_sec).ln()).sqrt();
+        let of = |sign: f64| {
+            std::array::from_fn(|k| {
+                self.mean_photons[k].exp() / self.probabilities[k] * (counts[k] + sign * delta)
+            })
+        };
+        (of(-1.0), of(1.0))
+    }
+
+    /// Least numbers of bits from empty and from single-photon pulses (eqs. 2 and 3).
+    fn yields(&self, counts: &ByIntensity) -> (f64, f64) {
+        let [m1, m2, m3] = self.mean_photons;
+        let (low, high) = self.scaled(counts);
+        let (tau0, tau1) = (self.photon_number(0), self.photon_number(1));
+        let vacuum = (tau0 * (m2 * low[2] - m3 * high[1]) / (m2 - m3)).max(0.0);
+        let others = (m2 * m2 - m3 * m3) / (m1 * m1) * (high[0] - vacuum / tau0);
+        let single = tau1 * m1 * (low[1] - high[2] - others) / (m1 * (m2 - m3) - m2 * m2 + m3 * m3);
+        (vacuum, single.max(0.0))
+    }
+
+    /// Most errors of single photons in the test basis, v_Z,1 (eq. 4).
+    fn test_single_photon_errors(&self) -> f64 {
+        let [_, m2, m3] = self.mean_photons;
+        let (low, high) = self.scaled(&self.test_errors);
+        (self.photon_number(1) * (high[1] - low[2]) / (m2 - m3)).max(0.0)
+    }
+}
+
+/// By how much the error rate of d bits may exceed the rate b of c others (eq. 5):
+/// `γ = sqrt((c+d)(1−b)b/(c·d·ln 2) · log2((c+d)/(c·d·(1−b)·b) · 21²/a²))`.
+fn random_sampling(a: f64, b: f64, c: f64, d: f64) -> f64 {
+    if b >= 1.0 {
+        return 1.0;
+    }
+    // Without any error seen, the bound for half an error: it grows with b.
+    let b = b.max(0.5 / c).min(0.5);
+    let spread = (c + d) / (c * d);
+    let log = (spread / ((1.0 - b) * b) * (21.0 / a).powi(2)).log2().max(0.0);
+    (spread * (1.0 - b) * b / std::f64::consts::LN_2 * log).sqrt()
+}
+
+/// The rate per pulse of an endless signal-and-decoy run, which no finite block reaches.
+///
+/// `R = ½·(Q₁·(1 − h(e₁)) − f·Q_μ·h(E_μ))`, never below 0: Lo, Ma, Chen, PRL 94, 230504 (2005), with yields and errors
+/// of an undisturbed link.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Asymptotic {
+    /// Mean photon number of the signal, μ.
+    pub mean_photons: f64,
+    /// Probability that a photon sent makes a click, η.
+    pub transmittance: f64,
+    /// Probability of a click without photons, Y₀.
+    pub background: f64,
+    /// Share of photons that take the wrong detector, e_d.
+    pub misalignment: f64,
+    /// Reconciliation over the Shannon limit, f.
+    pub efficiency: f64,
+}
+
+impl Asymptotic {
+    /// Secret bits per pulse.
+    pub fn rate(&self) -> f64 {
+        let (mu, eta, y0) = (self.mean_photons, self.transmittance, self.background);
+        let some = 1.0 - (-eta * mu).exp();
+        let gain = y0 + some;
+        let qber = (y0 / 2.0 + self.misalignment * some) / gain;
+        let yield1 = y0 + eta - y0 * eta;
+        let error1 = (y0 / 2.0 + self.misalignment * eta) / yield1;
+        let gain1 = yield1 * mu * (-mu).exp();
+        let rate =
+            gain1 * (1.0 - binary_entropy(error1)) - self.efficiency * gain * binary_entropy(qber);
+        (rate / 2.0).max(0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// DESIGN section 8: expected counts of an undisturbed link, N = 10¹⁰.
+    fn design_block(eta: f64) -> (DecoyBlock, f64) {
+        let (pulses, key_basis, y0, misalignment) = (1e10, 0.9f64, 6e-7, 0.01);
+        let (mean_photons, probabilities) = ([0.5, 0.1, 0.0002], [0.7, 0.2, 0.1]);
+        let some = mean_photons.map(|mu: f64| 1.0 - (-eta * mu).exp());
+        let gain = some.map(|s| 1.0 - (1.0 - y0) * (1.0 - s));
+        let error = some.map(|s| y0 / 2.0 + misalignment * s);
+        let count = |basis: f64, of: &[f64; 3]| {
+            std::array::from_fn(|k| pulses * basis * basis * probabilities[k] * of[k])
+        };
+        let mean = |of: &[f64; 3]| (0..3).map(|k| probabilities[k] * of[k]).sum::<f64>();
+        let block = DecoyBlock {
+            mean_photons,
+            probabilities,
+            key_bits: count(key_basis, &gain),
+            test_bits: count(1.0 - key_basis, &gain),
+            test_errors: count(1.0 - key_basis, &error),
+            eps_sec: 1e-9,
+            eps_cor: 1e-15,
+        };
+        let n = pulses * key_basis * key_basis * mean(&gain);
+        (block, 1.16 * n * binary_entropy(mean(&error) / mean(&gain)))
+    }
+
+    #[test]
+    fn the_decoy_vectors_of_the_design_hold() {
+        for (eta, expected) in [(0.1, 120_184_124), (0.01, 7_188_510), (0.001, 0)] {
+            let (block, leak) = design_block(eta);
+            assert_eq!(block.secret_bits(leak), expected, "eta {eta}");
+        }
+    }
+
+    #[test]
+    fn the_asymptotic_vectors_of_the_design_hold() {
+        // Gobby, Yuan, Shields (2004): 0.21 dB/km, e_d = 3.3 %, Y0 = 1.7e-6, eta_Bob = 4.5 %.
+        let rate = |km: f64| {
+            Asymptotic {
+                mean_photons: 0.48,
+                transmittance: 0.045 * 10f64.powf(-0.021 * km),
+                background: 1.7e-6,
+                misalignment: 0.033,
+                efficiency: 1.22,
+            }
+            .rate()
+        };
+        for (km, expected) in [(0.0, 2.555e-3), (50.0, 2.226e-4), (100.0, 1.718e-5)] {
+            assert!((rate(km) / expected - 1.0).abs() < 3e-4, "{km} km: {}", rate(km));
+        }
+        assert!(rate(141.95) > 0.0 && rate(142.05) == 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn lengths_are_bounded_by_the_key_and_never_panic(
+            key in prop::array::uniform3(0.0f64..1e9),
+            test in prop::array::uniform3(0.0f64..1e8),
+            errors in prop::array::uniform3(0.0f64..1e7),
+            leak in 0.0f64..1e8,
+        ) {
+            let block = DecoyBlock {
+                mean_photons: [0.5, 0.1, 0.0002],
+                probabilities: [0.7, 0.2, 0.1],
+                key_bits: key,
+                test_bits: test,
+                test_errors: std::array::from_fn(|k| errors[k].min(test[k])),
+                eps_sec: 1e-9,
+                eps_cor: 1e-15,
+            };
+            let bounds = block.bounds();
+            prop_assert!((0.0..=0.5).contains(&bounds.phase_error_rate));
+            prop_assert!(bounds.single_photons >= 0.0 && bounds.vacuum >= 0.0);
+            let length = block.secret_bits(leak);
+            prop_assert!(block.secret_bits(leak + 1.0) <= length);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! [`Session`]: one end of one block with its transcript and its tags.
+//!
+//! What comes out is a list of [`Step`]s to be carried out in order: a mark is made durable before the message after it
+//! is sent. No key comes out before the other end's tag over the whole transcript has been checked.
+//!
+//! ```text
+//! Alice  ... Amplify, [mark] Tag ->                      [mark] check, Key, Accepted ->
+//! Bob                              [mark] check, [mark] Tag ->          (key held)      Key
+//! ```
+//!
+//! Alice has the key when Bob's tag is right. Bob holds it until he hears that she has; if that message is lost, the
+//! two tell each other after the connection is made again which block was the last, and Bob releases or burns it.
+
+use crqkd_bits::SecretBits;
+use crqkd_keys::{AuthDirection, AuthError, Authenticator, PoolMark, SendPad, Tag, Transcript};
+use rand::Rng;
+
+use super::alice::DecoyAlice;
+use super::bob::DecoyBob;
+use super::config::DecoyConfig;
+use super::counts::DecoyCounts;
+use super::link::{Choices, Click};
+use super::message::Message;
+use crate::message::ProtocolError;
+use crate::report::AbortReason;
+use crate::status::Status;
+use crate::wire::{Reader, WireError, Writer};
+
+/// Something that the holder of a session carries out, in order.
+#[derive(Debug)]
+pub enum Step {
+    /// Make durable before the next step.
+    Persist(PoolMark),
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Alice: authenticated both ways. To be made durable, and used.
+    Key(SecretBits),
+    /// Bob: Alice's tag is right, but she may not have checked his. To be made durable, and held.
+    Hold(SecretBits),
+    /// Bob: she has. What was held may be used.
+    Release,
+    /// The block is over.
+    End(SessionEnd),
+}
+
+/// How a block ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SessionEnd {
+    /// With a key.
+    Key,
+    /// Without one.
+    Aborted(AbortReason),
+}
+
+/// Why a session ends without a key: a message that cannot be, or a tag that does not fit.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SessionError {
+    /// Bytes that are no message.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A message that does not fit.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// An authentication that fails, or a pool that is low.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// A message after the end, or one that this end never gets.
+    #[error("a message that is not expected now")]
+    Unexpected,
+}
+
+enum End {
+    Alice(Box<DecoyAlice>),
+    Bob(Box<DecoyBob>),
+    Gone,
+}
+
+/// One end of one block.
+pub struct Session {
+    number: u64,
+    own: AuthDirection,
+    end: End,
+    transcript: Transcript,
+    /// The pad of this end's tag, reserved before anything is said.
+    pad: Option<SendPad>,
+    /// Bob waits for Alice to say that she has the key.
+    held: bool,
+    counts: DecoyCounts,
+    over: bool,
+}
+
+const MESSAGE: u8 = 1;
+const TAG: u8 = 2;
+const ACCEPTED: u8 = 3;
+
+impl Session {
+    /// Alice's end of block `number`. Her tag's pad is reserved now: without one there is no block.
+    ///
+    /// # Errors
+    /// [`AuthError::PoolLow`].
+    pub fn alice(
+        config: &DecoyConfig,
+        number: u64,
+        choices: Choices,
+        auth: &mut Authenticator,
+    ) -> Result<(Self, Vec<Step>), SessionError> {
+        let pad = auth.reserve()?;
+        let steps = vec![Step::Persist(pad.mark())];
+        let end = End::Alice(Box::new(DecoyAlice::new(config, choices)));
+        Ok((Self::new(number, AuthDirection::AToB, end, pad), steps))
+    }
+
+    /// Bob's end, with the clicks of the block.
+    ///
+    /// # Errors
+    /// [`AuthError::PoolLow`].
+    pub fn bob(
+        config: &DecoyConfig,
+        number: u64,
+        clicks: impl IntoIterator<Item = Click>,
+        auth: &mut Authenticator,
+    ) -> Result<(Self, Vec<Step>), SessionError> {
+        let pad = auth.reserve()?;
+        let mut steps = vec![Step::Persist(pad.mark())];
+        let (bob, first) = DecoyBob::new(config, clicks);
+        let mut session = Self::new(number, AuthDirection::BToA, End::Bob(Box::new(bob)), pad);
+        session.say(&first, &mut steps);
+        Ok((session, steps))
+    }
+
+    fn new(number: u64, own: AuthDirection, end: End, pad: SendPad) -> Self {
+        Self {
+            number,
+            own,
+            end,
+            transcript: Transcript::new(),
+            pad: Some(pad),
+            held: false,
+            counts: DecoyCounts::default(),
+            over: false,
+        }
+    }
+
+    /// Takes bytes from the other end and appends what is to be done, which is to be done after an error too: a tag
+    /// that does not fit has used its pad.
+    ///
+    /// # Errors
+    /// Anything that does not fit. The session is then over and its secrets are wiped.
+    pub fn receive<R: Rng + ?Sized>(
+        &mut self,
+        bytes: &[u8],
+        auth: &mut Authenticator,
+        rng: &mut R,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), SessionError> {
+        let result = self.receive_into(bytes, auth, rng, steps);
+        if result.is_err() {
+            self.end = End::Gone;
+            self.held = false;
+            self.over = true;
+        }
+        result
+    }
+
+    /// What this end has counted.
+    pub fn counts(&self) -> &DecoyCounts {
+        &self.counts
+    }
+
+    /// Bytes of the transcript so far.
+    pub fn transcript_bytes(&self) -> usize {
+        self.transcript.len()
+    }
+
+    /// Number of the block.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn receive_into<R: Rng + ?Sized>(
+        &mut self,
+        bytes: &[u8],
+        auth: &mut Authenticator,
+        rng: &mut R,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), SessionError> {
+        if self.over {
+            return Err(SessionError::Unexpected);
+        }
+        match bytes.split_first() {
+            Some((&MESSAGE, bytes)) => {
+                let message = Message::from_bytes(bytes)?;
+                self.transcript.push(self.own.reversed(), bytes);
+                let (answer, status) = match &mut self.end {
+                    End::Alice(alice) => {
+                        let answer = alice.handle(message, rng)?;
+                        self.counts = *alice.counts();
+                        (answer, alice.status())
+                    }
+                    End::Bob(bob) => {
+                        let answer = bob.handle(message)?;
+                        self.counts = *bob.counts();
+                        (answer, bob.status())
+                    }
+                    End::Gone => return Err(SessionError::Unexpected),
+                };
+                if let Some(answer) = answer {
+                    self.say(&answer, steps);
+                }
+                match status {
+                    Status::Aborted(reason) => {
+                        self.over = true;
+                        self.end = End::Gone;
+                        steps.push(Step::End(SessionEnd::Aborted(reason)));
+                    }
+                    Status::Done if matches!(self.end, End::Alice(_)) => self.tag(auth, steps)?,
+                    _ => {}
+                }
+                Ok(())
+            }
+            Some((&TAG, bytes)) => {
+                let mut from = Reader::new(bytes);
+                let tag = Tag { index: from.word("index")?, value: from.word("tag")? };
+                from.end()?;
+                self.check(tag, auth, steps)
+            }
+            Some((&ACCEPTED, [])) if self.held => {
+                self.held = false;
+                steps.push(Step::Release);
+                steps.push(Step::End(SessionEnd::Key));
+                self.over = true;
+                Ok(())
+            }
+            _ => Err(SessionError::Unexpected),
+        }
+    }
+
+    fn say(&mut self, message: &Message, steps: &mut Vec<Step>) {
+        let mut bytes = message.to_bytes();
+        self.transcript.push(self.own, &bytes);
+        bytes.insert(0, MESSAGE);
+        steps.push(Step::Send(bytes));
+    }
+
+    /// Sends this end's tag; its pad was made durable when the block began.
+    fn tag(&mut self, auth: &Authenticator, steps: &mut Vec<Step>) -> Result<(), SessionError> {
+        let pad = self.pad.take().ok_or(SessionError::Unexpected)?;
+        let tag = auth.tag(pad, self.number, &self.transcript)?;
+        let mut out = Writer::default();
+        out.byte(TAG);
+        out.word(tag.index);
+        out.word(tag.value);
+        steps.push(Step::Send(out.0));
+        Ok(())
+    }
+
+    /// Checks the other end's tag. Only here does a key leave the state machine.
+    fn check(
+        &mut self,
+        tag: Tag,
+        auth: &mut Authenticator,
+        steps: &mut Vec<Step>,
+    ) -> Result<(), SessionError> {
+        let done = match &self.end {
+            End::Alice(alice) => alice.status() == Status::Done && self.pad.is_none(),
+            End::Bob(bob) => bob.status() == Status::Done && !self.held,
+            End::Gone => false,
+        };
+        if !done {
+            return Err(SessionError::Unexpected);
+        }
+        let pad = auth.expect(tag)?;
+        steps.push(Step::Persist(pad.mark()));
+        auth.verify(pad, self.number, &self.transcript)?;
+        match std::mem::replace(&mut self.end, End::Gone) {
+            End::Alice(alice) => {
+                steps.extend(alice.into_key().map(Step::Key));
+                steps.push(Step::Send(vec![ACCEPTED]));
+                steps.push(Step::End(SessionEnd::Key));
+                self.over = true;
+            }
+            End::Bob(bob) => {
+                self.held = true;
+                steps.extend(bob.into_key().map(Step::Hold));
+                self.tag(auth, steps)?;
+            }
+            End::Gone => {}
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session(block {}, {:?}, {} bytes)", self.number, self.own, self.transcript.len())
+    }
+}
