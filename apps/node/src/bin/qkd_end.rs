@@ -1,0 +1,31 @@
+//! One end of a quantum link, for tests that kill it; `crqkd qkd` is the same with more around it.
+
+use clap::{Parser, Subcommand};
+use crqkd_node::qkd::{EndArgs, SecretArgs, run_alice, run_bob, write_secret};
+
+#[derive(Parser)]
+#[command(name = "crqkd-qkd-end", about = "One end of a simulated quantum link")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send pulses.
+    Alice(EndArgs),
+    /// Receive pulses.
+    Bob(EndArgs),
+    /// Make a start-up secret for both.
+    Secret(SecretArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    let report = match Cli::parse().command {
+        Command::Alice(args) => run_alice(&args)?,
+        Command::Bob(args) => run_bob(&args)?,
+        Command::Secret(args) => return write_secret(&args),
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}

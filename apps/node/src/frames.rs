@@ -1,0 +1,69 @@
+//! Whole messages over a stream: four bytes of length, then the bytes.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::TcpStream;
+
+/// The longest message that is taken in.
+pub const MAX_FRAME_BYTES: usize = 1 << 27;
+
+/// One end of a connection.
+#[derive(Debug)]
+pub struct Frames {
+    read: BufReader<TcpStream>,
+    write: TcpStream,
+    /// Bytes sent and received, lengths included.
+    bytes: u64,
+}
+
+impl Frames {
+    /// Both directions of a connection. Small messages are sent at once.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let read = BufReader::with_capacity(1 << 16, stream.try_clone()?);
+        Ok(Self { read, write: stream, bytes: 0 })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// A message that is too long, or a broken connection.
+    pub fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        if message.len() > MAX_FRAME_BYTES {
+            return Err(io::Error::other(format!("a message of {} bytes", message.len())));
+        }
+        // One write for both parts, so that no packet waits for the other.
+        let mut frame = Vec::with_capacity(message.len() + 4);
+        frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
+        frame.extend_from_slice(message);
+        self.bytes += frame.len() as u64;
+        self.write.write_all(&frame)
+    }
+
+    /// Waits for a message. Memory grows with what arrives, not with what is announced.
+    ///
+    /// # Errors
+    /// A length that is too long, or a broken connection.
+    pub fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut length = [0u8; 4];
+        self.read.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if length > MAX_FRAME_BYTES {
+            return Err(io::Error::other(format!("a message of {length} bytes announced")));
+        }
+        let mut message = Vec::with_capacity(length.min(1 << 20));
+        let found = self.read.by_ref().take(length as u64).read_to_end(&mut message)?;
+        if found < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.bytes += length as u64 + 4;
+        Ok(message)
+    }
+
+    /// Bytes sent and received so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}

@@ -1,0 +1,11 @@
+//! What touches network or disk in a running role.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`frames`] | whole messages over a stream |
+//! | [`journal`] | what must survive a power cut: lines of JSON, and key material beside them |
+//! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
+
+pub mod frames;
+pub mod journal;
+pub mod qkd;

@@ -1,0 +1,122 @@
+//! Command-line arguments, for the program to flatten into its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use crqkd_quantum::decoy::DecoyConfig;
+
+/// The link: a file of parameters, and the ones that are changed most.
+#[derive(Debug, Clone, Args, Default)]
+pub struct LinkArgs {
+    /// TOML file with the parameters of the link (unknown keys are refused).
+    #[arg(long, value_name = "FILE")]
+    pub link: Option<PathBuf>,
+    /// Fibre length in km.
+    #[arg(long, value_name = "KM")]
+    pub distance_km: Option<f64>,
+    /// Pulses per block.
+    #[arg(long, value_name = "N")]
+    pub pulses_per_block: Option<u64>,
+    /// Share of the photons that take the wrong detector.
+    #[arg(long, value_name = "SHARE")]
+    pub misalignment: Option<f64>,
+    /// Share of the pulses that an eavesdropper measures and sends again.
+    #[arg(long, value_name = "SHARE")]
+    pub intercept_share: Option<f64>,
+    /// Share of the pulses on which an eavesdropper splits photon numbers.
+    #[arg(long, value_name = "SHARE")]
+    pub splitting_share: Option<f64>,
+}
+
+impl LinkArgs {
+    /// The resolved configuration.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed, or a value out of its range.
+    pub fn resolve(&self) -> Result<DecoyConfig> {
+        let mut config = match &self.link {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("reading {}", path.display()))?;
+                toml::from_str(&text).with_context(|| format!("in {}", path.display()))?
+            }
+            None => DecoyConfig::default(),
+        };
+        let set = |to: &mut f64, from: Option<f64>| *to = from.unwrap_or(*to);
+        set(&mut config.distance_km, self.distance_km);
+        set(&mut config.misalignment, self.misalignment);
+        set(&mut config.intercept_share, self.intercept_share);
+        set(&mut config.splitting_share, self.splitting_share);
+        config.pulses_per_block = self.pulses_per_block.unwrap_or(config.pulses_per_block);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+/// `qkd alice` and `qkd bob`.
+#[derive(Debug, Clone, Args)]
+#[group(id = "address", required = true)]
+pub struct EndArgs {
+    /// Connect to the other end, again and again until it answers.
+    #[arg(long, value_name = "ADDR", group = "address")]
+    pub connect: Option<SocketAddr>,
+    /// Wait for the other end to connect.
+    #[arg(long, value_name = "ADDR", group = "address")]
+    pub listen: Option<SocketAddr>,
+    /// Directory of this end's journal and keys; made when it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Start-up secret, the same file at both ends (see `qkd secret`).
+    #[arg(long, value_name = "FILE")]
+    pub secret: PathBuf,
+    /// Blocks to attempt before Alice ends the link; 0 means no end.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub blocks: u64,
+    /// Alice: generate all blocks before connecting, so that generation does not count.
+    #[arg(long)]
+    pub pregenerate: bool,
+    /// Tags kept back in each pool.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub reserve_tags: u64,
+    /// Seconds of silence after which a connection is given up.
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    pub timeout_s: u64,
+    /// The link, the same at both ends.
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
+/// `qkd secret`: makes a start-up secret.
+#[derive(Debug, Clone, Args)]
+pub struct SecretArgs {
+    /// File to write; it must not exist.
+    pub file: PathBuf,
+    /// Bytes of it: 4096 are about 500 tags.
+    #[arg(long, default_value_t = 4096)]
+    pub bytes: usize,
+}
+
+/// `qkd simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// The link; with several distances the one in here is the first.
+    #[command(flatten)]
+    pub link: LinkArgs,
+    /// Up to this distance in km as well, in steps.
+    #[arg(long, value_name = "KM")]
+    pub to_km: Option<f64>,
+    /// Step in km.
+    #[arg(long, value_name = "KM", default_value_t = 10.0)]
+    pub step_km: f64,
+    /// Blocks at each distance.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub blocks: u64,
+    /// Seed: the same seed gives the same numbers.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write a plot of the secret rate against the distance (SVG).
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+}

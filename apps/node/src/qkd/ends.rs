@@ -1,0 +1,524 @@
+//! [`run_alice`], [`run_bob`]: an end of the link as a process.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use crqkd_bits::TagHash;
+use crqkd_keys::{AuthDirection, Authenticator};
+use crqkd_quantum::decoy::{DecoyConfig, DecoyCounts, Session, SessionEnd, Step};
+use rand::rngs::OsRng;
+use rand::{Rng, SeedableRng, TryRngCore};
+use rand_chacha::ChaCha20Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+
+use super::args::{EndArgs, SecretArgs};
+use super::fibre::{PhotonBlock, read_clicks};
+use super::state::{KeyState, Ledger};
+use crate::frames::Frames;
+use crate::journal::write_new_private;
+
+/// What an end has done, for people and programs. Nothing in it is secret.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EndReport {
+    /// Blocks attempted in this process.
+    pub blocks: u64,
+    /// Keys released in this process.
+    pub released: u64,
+    /// Blocks without a key, with their reasons.
+    pub burned: Vec<String>,
+    /// Connections that broke.
+    pub broken_connections: u64,
+    /// Sifted bits, both bases.
+    pub sifted_bits: u64,
+    /// Bits released for groups.
+    pub key_bits: u64,
+    /// Bytes over the classical channel, both ways.
+    pub classical_bytes: u64,
+    /// Seconds from the first block's beginning to the last one's end.
+    pub seconds: f64,
+    /// Sifted bits a second over that time.
+    pub sifted_bit_s: f64,
+    /// Seconds spent on generating clicks, where that was done beforehand.
+    pub generation_s: f64,
+    /// Question-and-answer rounds of the last block.
+    pub rounds: u64,
+    /// Disclosed bits over the Shannon limit in the last block.
+    pub efficiency: Option<f64>,
+}
+
+/// Names of the two connections, said first on each.
+const CLASSICAL: &[u8; 32] = b"crqkd qkd 1: classical channel  ";
+const FIBRE: &[u8; 32] = b"crqkd qkd 1: simulated fibre    ";
+
+/// Frames beside those of a session, whose first bytes are below 16.
+const HELLO: u8 = 16;
+const BEGIN: u8 = 17;
+const BYE: u8 = 18;
+
+/// What the ends tell each other when a connection is made. None of it is trusted: it can only stop them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hello {
+    own: AuthDirection,
+    /// SHA-256 of the link's parameters.
+    link: String,
+    next_block: u64,
+    last_released: Option<u64>,
+    /// First unused pad bit of each pool, A to B first.
+    pads: [u64; 2],
+}
+
+/// Both connections.
+struct Line {
+    classical: Frames,
+    fibre: Frames,
+}
+
+/// Writes a start-up secret from the operating system's generator.
+///
+/// # Errors
+/// A file that exists or cannot be written.
+pub fn write_secret(args: &SecretArgs) -> Result<()> {
+    let mut bytes = zeroize::Zeroizing::new(vec![0u8; args.bytes]);
+    OsRng.try_fill_bytes(&mut bytes).context("the operating system's generator")?;
+    write_new_private(&args.file, &bytes)
+        .with_context(|| format!("writing {}", args.file.display()))
+}
+
+/// Alice: sends pulses, block after block, until as many were attempted as asked for.
+///
+/// # Errors
+/// Configuration, files, a peer that contradicts the journal, a pool below its reserve. A connection that breaks is
+/// not an error: it is made again.
+pub fn run_alice(args: &EndArgs) -> Result<EndReport> {
+    let mut end = End::open(args, AuthDirection::AToB)?;
+    let source = BlockSource::new(args, &end.config)?;
+    end.report.generation_s = source.generation_s;
+    let mut connector = Connector::new(args)?;
+    while args.blocks == 0 || end.report.blocks < args.blocks {
+        let mut line = connector.line()?;
+        match end.alice_line(&mut line, args, &source) {
+            Ok(()) => break,
+            Err(error) => end.broken(error)?,
+        }
+        end.report.classical_bytes += line.classical.bytes();
+    }
+    Ok(end.finish())
+}
+
+/// Bob: receives pulses until Alice ends the link.
+///
+/// # Errors
+/// As [`run_alice`].
+pub fn run_bob(args: &EndArgs) -> Result<EndReport> {
+    let mut end = End::open(args, AuthDirection::BToA)?;
+    let mut connector = Connector::new(args)?;
+    loop {
+        let mut line = connector.line()?;
+        let result = end.bob_line(&mut line);
+        end.report.classical_bytes += line.classical.bytes();
+        match result {
+            Ok(()) => break,
+            Err(error) => end.broken(error)?,
+        }
+    }
+    Ok(end.finish())
+}
+
+/// Something that no new connection helps against.
+#[derive(Debug)]
+struct Fatal;
+
+impl std::fmt::Display for Fatal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the link cannot go on")
+    }
+}
+
+struct End {
+    config: DecoyConfig,
+    state: KeyState,
+    rng: ChaCha20Rng,
+    /// The block under way.
+    block: Option<u64>,
+    counts: DecoyCounts,
+    report: EndReport,
+    started: Option<Instant>,
+}
+
+impl End {
+    fn open(args: &EndArgs, own: AuthDirection) -> Result<Self> {
+        let config = args.link.resolve()?;
+        let secret = std::fs::read(&args.secret)
+            .with_context(|| format!("reading {}", args.secret.display()))?;
+        let secret = zeroize::Zeroizing::new(secret);
+        let tag_bits = Authenticator::TAG_BITS;
+        let state = KeyState::open(&args.dir, &secret, own, args.reserve_tags, tag_bits)?;
+        // Shuffles, hash keys and Toeplitz seeds: a strong generator, seeded by the operating system.
+        let mut seed = zeroize::Zeroizing::new([0u8; 32]);
+        OsRng.try_fill_bytes(&mut *seed).context("the operating system's generator")?;
+        Ok(Self {
+            config,
+            state,
+            rng: ChaCha20Rng::from_seed(*seed),
+            block: None,
+            counts: DecoyCounts::default(),
+            report: EndReport::default(),
+            started: None,
+        })
+    }
+
+    fn alice_line(&mut self, line: &mut Line, args: &EndArgs, source: &BlockSource) -> Result<()> {
+        let next = self.greet(line)?;
+        let mut block = next;
+        while args.blocks == 0 || self.report.blocks < args.blocks {
+            let photons = source.next()?;
+            self.begin(block)?;
+            line.classical.send(&[&[BEGIN][..], &block.to_be_bytes()].concat())?;
+            line.fibre.send(photons.clicks())?;
+            let choices = photons.choices(&self.config);
+            let (session, steps) =
+                Session::alice(&self.config, block, choices, &mut self.state.auth)
+                    .map_err(|e| anyhow!(e).context(Fatal))?;
+            self.drive(session, steps, line)?;
+            block += 1;
+        }
+        line.classical.send(&[BYE])?;
+        Ok(())
+    }
+
+    fn bob_line(&mut self, line: &mut Line) -> Result<()> {
+        let mut next = self.greet(line)?;
+        loop {
+            let frame = line.classical.receive()?;
+            let block = match frame.split_first() {
+                Some((&BYE, [])) => return Ok(()),
+                Some((&BEGIN, number)) => number.try_into().map(u64::from_be_bytes)?,
+                _ => bail!("not the beginning of a block"),
+            };
+            if block != next {
+                bail!("block {block} begins, {next} was expected");
+            }
+            next += 1;
+            self.begin(block)?;
+            let clicks = read_clicks(&line.fibre.receive()?, self.config.pulses_per_block)?;
+            let (session, steps) = Session::bob(&self.config, block, clicks, &mut self.state.auth)
+                .map_err(|e| anyhow!(e).context(Fatal))?;
+            self.drive(session, steps, line)?;
+        }
+    }
+
+    /// Compares journals with the other end, settles a held key, and agrees on the next block's number.
+    fn greet(&mut self, line: &mut Line) -> Result<u64> {
+        let pads = [AuthDirection::AToB, AuthDirection::BToA]
+            .map(|direction| self.state.auth.pool(direction).next_index());
+        let ours = Hello {
+            own: self.state.own(),
+            link: hex::encode(Sha256::digest(serde_json::to_vec(&self.config)?)),
+            next_block: self.state.next_block(),
+            last_released: self.state.last_released(),
+            pads,
+        };
+        line.classical.send(&[&[HELLO][..], &serde_json::to_vec(&ours)?].concat())?;
+        let frame = line.classical.receive()?;
+        let Some((&HELLO, json)) = frame.split_first() else { bail!("no greeting") };
+        let theirs: Hello = serde_json::from_slice(json).context("in the greeting")?;
+        if theirs.own == ours.own {
+            return Err(anyhow!("both ends are {:?}", ours.own).context(Fatal));
+        }
+        if theirs.link != ours.link {
+            return Err(anyhow!("the two ends have different links configured").context(Fatal));
+        }
+        self.check_pads(&ours, &theirs)?;
+        if let Some(held) = self.state.held_block() {
+            if theirs.last_released.is_some_and(|last| last >= held) {
+                self.release_held()?;
+            } else {
+                self.state.burn(held, "the other end does not have it".into())?;
+            }
+        }
+        // Bob never releases what Alice has not; an end that is behind was restored from an old copy.
+        let (alice, bob) = match ours.own {
+            AuthDirection::AToB => (ours.last_released, theirs.last_released),
+            AuthDirection::BToA => (theirs.last_released, self.state.last_released()),
+        };
+        if bob > alice {
+            let error = anyhow!("Bob has released block {bob:?}, Alice only {alice:?}");
+            return Err(error.context("restored from an old copy?").context(Fatal));
+        }
+        Ok(ours.next_block.max(theirs.next_block))
+    }
+
+    /// Whoever sends under a pool must know of every pad that the other end has seen.
+    fn check_pads(&self, ours: &Hello, theirs: &Hello) -> Result<()> {
+        let (own, other) = if ours.own == AuthDirection::AToB { (0, 1) } else { (1, 0) };
+        for (sender, receiver, who) in [
+            (ours.pads[own], theirs.pads[own], "this end"),
+            (theirs.pads[other], ours.pads[other], "the other end"),
+        ] {
+            if receiver > sender {
+                let error = anyhow!(
+                    "pads up to {receiver} have been seen, but {who} only knows of {sender}: \
+                     restored from an old copy?"
+                );
+                return Err(error.context(Fatal));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, block: u64) -> Result<()> {
+        self.started.get_or_insert_with(Instant::now);
+        self.state.begin(block)?;
+        self.block = Some(block);
+        self.counts = DecoyCounts::default();
+        self.report.blocks += 1;
+        Ok(())
+    }
+
+    /// Runs a block to its end.
+    fn drive(&mut self, mut session: Session, mut steps: Vec<Step>, line: &mut Line) -> Result<()> {
+        loop {
+            let (mut over, mut broken) = (false, None);
+            for step in steps.drain(..) {
+                match step {
+                    Step::Persist(mark) => self.state.mark(mark)?,
+                    Step::Send(bytes) => {
+                        if let Err(error) = line.classical.send(&bytes) {
+                            broken = Some(error);
+                        }
+                    }
+                    Step::Key(key) => {
+                        self.counts = *session.counts();
+                        let ledger = self.ledger(&session, &key);
+                        self.count(&ledger);
+                        self.state.release(key, ledger)?;
+                    }
+                    Step::Hold(key) => {
+                        self.counts = *session.counts();
+                        self.state.hold(session.number(), key)?;
+                    }
+                    Step::Release => {
+                        self.counts = *session.counts();
+                        self.release_held()?;
+                    }
+                    Step::End(SessionEnd::Key) => over = true,
+                    Step::End(SessionEnd::Aborted(reason)) => {
+                        over = true;
+                        self.burn(session.number(), reason.to_string())?;
+                    }
+                }
+            }
+            if let Some(error) = broken {
+                return Err(error.into());
+            }
+            if over {
+                self.block = None;
+                self.report.seconds = self.started.map_or(0.0, |t| t.elapsed().as_secs_f64());
+                return Ok(());
+            }
+            let frame = line.classical.receive()?;
+            let result = session.receive(&frame, &mut self.state.auth, &mut self.rng, &mut steps);
+            if let Err(error) = result {
+                for step in steps {
+                    if let Step::Persist(mark) = step {
+                        self.state.mark(mark)?;
+                    }
+                }
+                return Err(error.into());
+            }
+        }
+    }
+
+    /// A connection is gone, and the block with it.
+    fn broken(&mut self, error: anyhow::Error) -> Result<()> {
+        if error.downcast_ref::<Fatal>().is_some() {
+            return Err(error);
+        }
+        warn!("the connection is given up: {error:#}");
+        self.report.broken_connections += 1;
+        if let Some(block) = self.block.take()
+            && self.state.held_block() != Some(block)
+        {
+            self.burn(block, format!("{error:#}"))?;
+        }
+        Ok(())
+    }
+
+    fn burn(&mut self, block: u64, reason: String) -> Result<()> {
+        info!("block {block} gave no key: {reason}");
+        self.report.burned.push(format!("block {block}: {reason}"));
+        self.state.burn(block, reason)
+    }
+
+    fn ledger(&self, session: &Session, key: &crqkd_bits::SecretBits) -> Ledger {
+        self.ledger_of(session.number(), session.counts(), key)
+    }
+
+    fn ledger_of(&self, block: u64, counts: &DecoyCounts, key: &crqkd_bits::SecretBits) -> Ledger {
+        let tag_bits = self.state.auth.tag_bits();
+        let eps_auth = 2.0 * TagHash::forgery_bound(1 << 30, tag_bits);
+        Ledger::new(block, key, counts, [self.config.eps_sec, self.config.eps_cor, eps_auth])
+    }
+
+    /// The counts are those of this process; a key held over a restart has lost them, and its ledger says zero sifted
+    /// bits.
+    fn release_held(&mut self) -> Result<()> {
+        let (config, counts) = (self.config.clone(), self.counts);
+        let tag_bits = self.state.auth.tag_bits();
+        let eps_auth = 2.0 * TagHash::forgery_bound(1 << 30, tag_bits);
+        let mut copy = None;
+        self.state.release_held(|block, key| {
+            let ledger =
+                Ledger::new(block, key, &counts, [config.eps_sec, config.eps_cor, eps_auth]);
+            copy = Some(ledger.clone());
+            ledger
+        })?;
+        if let Some(ledger) = copy {
+            self.count(&ledger);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, ledger: &Ledger) {
+        self.report.released += 1;
+        self.report.key_bits += ledger.bits;
+        self.report.efficiency = ledger.efficiency;
+        let counts = if ledger.sifted > 0 { self.counts } else { DecoyCounts::default() };
+        self.report.rounds = counts.rounds;
+        self.report.sifted_bits += ledger.sifted + counts.test_bits.iter().sum::<u64>();
+    }
+
+    fn finish(mut self) -> EndReport {
+        if self.report.seconds > 0.0 {
+            self.report.sifted_bit_s = self.report.sifted_bits as f64 / self.report.seconds;
+        }
+        self.report
+    }
+}
+
+/// Where Alice's blocks come from: a thread that is at most two blocks ahead, or a store made beforehand.
+struct BlockSource {
+    blocks: Receiver<PhotonBlock>,
+    generation_s: f64,
+}
+
+impl BlockSource {
+    fn new(args: &EndArgs, config: &DecoyConfig) -> Result<Self> {
+        let ahead = if args.pregenerate { args.blocks.max(1) as usize } else { 2 };
+        let (send, blocks) = sync_channel(ahead);
+        let (config, limit) = (config.clone(), args.blocks);
+        let generate = move || {
+            let mut seed = [0u8; 32];
+            if OsRng.try_fill_bytes(&mut seed).is_err() {
+                return;
+            }
+            let mut rng = ChaCha20Rng::from_seed(seed);
+            let mut made = 0;
+            while limit == 0 || made < limit {
+                if send.send(PhotonBlock::generate(&config, &mut rng)).is_err() {
+                    return;
+                }
+                made += 1;
+            }
+        };
+        let start = Instant::now();
+        let thread = std::thread::Builder::new().name("pulses".into()).spawn(generate)?;
+        if args.pregenerate {
+            thread.join().map_err(|_| anyhow!("generating pulses failed"))?;
+            return Ok(Self { blocks, generation_s: start.elapsed().as_secs_f64() });
+        }
+        Ok(Self { blocks, generation_s: 0.0 })
+    }
+
+    fn next(&self) -> Result<PhotonBlock> {
+        self.blocks.recv().map_err(|_| anyhow!("no more pulses").context(Fatal))
+    }
+}
+
+/// Makes both connections, again and again.
+enum Connector {
+    Listen(TcpListener, Duration),
+    Connect(SocketAddr, Duration),
+}
+
+impl Connector {
+    fn new(args: &EndArgs) -> Result<Self> {
+        let timeout = Duration::from_secs(args.timeout_s.max(1));
+        match (args.listen, args.connect) {
+            (Some(address), _) => {
+                let listener = TcpListener::bind(address)
+                    .with_context(|| format!("listening on {address}"))?;
+                info!("listening on {}", listener.local_addr()?);
+                Ok(Self::Listen(listener, timeout))
+            }
+            (None, Some(address)) => Ok(Self::Connect(address, timeout)),
+            (None, None) => bail!("neither an address to connect to nor one to listen on"),
+        }
+    }
+
+    /// A pair of connections: the one that connects says which is which, with a number that pairs them.
+    fn line(&mut self) -> Result<Line> {
+        loop {
+            let pair = match self {
+                Self::Listen(listener, timeout) => accept(listener, *timeout),
+                Self::Connect(address, timeout) => connect(*address, *timeout),
+            };
+            match pair.and_then(|[classical, fibre]| {
+                Ok(Line { classical: Frames::new(classical)?, fibre: Frames::new(fibre)? })
+            }) {
+                Ok(line) => return Ok(line),
+                Err(error) => {
+                    tracing::debug!("no connection: {error}");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+    }
+}
+
+fn connect(address: SocketAddr, timeout: Duration) -> io::Result<[TcpStream; 2]> {
+    let pairing: [u8; 16] =
+        ChaCha20Rng::try_from_rng(&mut OsRng).map_err(io::Error::other)?.random();
+    let one = |name: &[u8; 32]| {
+        let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        stream.write_all(&[&name[..], &pairing].concat())?;
+        Ok::<_, io::Error>(stream)
+    };
+    Ok([one(CLASSICAL)?, one(FIBRE)?])
+}
+
+/// Waits for the two connections of one pair. A stranger, or half of an older pair, is dropped.
+fn accept(listener: &TcpListener, timeout: Duration) -> io::Result<[TcpStream; 2]> {
+    let mut classical: Option<(TcpStream, [u8; 16])> = None;
+    loop {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        let (mut name, mut pairing) = ([0; 32], [0; 16]);
+        if stream.read_exact(&mut name).is_err() || stream.read_exact(&mut pairing).is_err() {
+            continue;
+        }
+        if name == *CLASSICAL {
+            classical = Some((stream, pairing));
+        } else if name == *FIBRE
+            && let Some((first, number)) = classical.take()
+            && number == pairing
+        {
+            return Ok([first, stream]);
+        }
+    }
+}
+
+/// The files of an end, for an audit.
+pub(super) fn files(dir: &Path) -> [std::path::PathBuf; 2] {
+    [dir.join("journal.jsonl"), dir.join("keys.bin")]
+}

@@ -1,0 +1,138 @@
+//! Two processes: a whole run, and processes killed at random moments.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crqkd_node::qkd::{EndReport, SecretArgs, audit, write_secret};
+use rand::{Rng, SeedableRng};
+
+const LINK: &str = r#"
+distance_km = 0.0
+detector_efficiency = 1.0
+background_probability = 1e-7
+misalignment = 0.005
+pulses_per_block = 200000
+key_basis_share = 0.76
+mean_photons = [1.0, 0.42, 0.0002]
+intensity_shares = [0.25, 0.51, 0.24]
+eps_sec = 0.01
+eps_cor = 0.01
+"#;
+
+struct Setup {
+    dir: tempfile::TempDir,
+    address: String,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        write_secret(&SecretArgs { file, bytes: 8192 }).unwrap();
+        std::fs::write(dir.path().join("link.toml"), LINK).unwrap();
+        // A port that is free now; nobody else takes it in the moments that follow.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { dir, address: format!("127.0.0.1:{port}") }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn start(&self, role: &str, how: &str, blocks: &str) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_crqkd-qkd-end"))
+            .args([role, how, &self.address, "--blocks", blocks, "--timeout-s", "5"])
+            .args([
+                Path::new("--dir"),
+                &self.path(role),
+                Path::new("--secret"),
+                &self.path("secret"),
+            ])
+            .args([Path::new("--link"), &self.path("link.toml")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+fn report(child: Child) -> EndReport {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn two_processes_end_with_equal_keys() {
+    let setup = Setup::new();
+    let bob = setup.start("bob", "--listen", "0");
+    let alice = report(setup.start("alice", "--connect", "20"));
+    let bob = report(bob);
+    assert_eq!((alice.blocks, alice.released, bob.released), (20, 20, 20), "{alice:?}");
+    assert_eq!(alice.key_bits, bob.key_bits);
+    let audit = audit(&setup.path("alice"), &setup.path("bob"), 384).unwrap();
+    assert!(audit.passed(), "{audit:?}");
+    assert_eq!(audit.released, [20, 20, 20]);
+    assert!(audit.groups > 20);
+}
+
+#[test]
+fn killed_at_random_no_key_differs_and_no_pad_is_used_twice() {
+    // CRQKD_KILLS=50 for the long run.
+    let kills: u32 = std::env::var("CRQKD_KILLS").map_or(6, |kills| kills.parse().unwrap());
+    let setup = Setup::new();
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let start =
+        |role: &str| setup.start(role, if role == "bob" { "--listen" } else { "--connect" }, "0");
+    let (mut alice, mut bob) = (start("alice"), start("bob"));
+    for _ in 0..kills {
+        std::thread::sleep(Duration::from_millis(rng.random_range(20..400)));
+        let (role, child) = if rng.random() { ("alice", &mut alice) } else { ("bob", &mut bob) };
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+        *child = start(role);
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    for child in [&mut alice, &mut bob] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let audit = audit(&setup.path("alice"), &setup.path("bob"), 384).unwrap();
+    println!("{audit:?}");
+    assert!(audit.passed(), "{audit:?}");
+    assert!(audit.released[2] > 0, "{audit:?}");
+    assert_eq!(audit.starts.iter().sum::<u64>(), u64::from(kills) + 2);
+    // The last block may be known to one end only.
+    assert!(audit.released[0] - audit.released[2] <= u64::from(kills) + 1);
+    assert!(audit.released[1] - audit.released[2] <= 1);
+}
+
+#[test]
+fn an_end_restored_from_an_old_copy_is_refused() {
+    let setup = Setup::new();
+    let run = |blocks: &str| {
+        let bob = setup.start("bob", "--listen", "0");
+        let alice = setup.start("alice", "--connect", blocks);
+        (alice, bob)
+    };
+    let (alice, bob) = run("2");
+    assert_eq!((report(alice).released, report(bob).released), (2, 2));
+    let copy: Vec<_> = ["journal.jsonl", "keys.bin"]
+        .map(|name| std::fs::read(setup.path("alice").join(name)).unwrap())
+        .into();
+    let (alice, bob) = run("2");
+    assert_eq!((report(alice).released, report(bob).released), (2, 2));
+    for (name, bytes) in ["journal.jsonl", "keys.bin"].iter().zip(copy) {
+        std::fs::write(setup.path("alice").join(name), bytes).unwrap();
+    }
+    let (alice, mut bob) = run("1");
+    let output = alice.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let _ = bob.kill();
+    bob.wait().unwrap();
+    let audit = audit(&setup.path("alice"), &setup.path("bob"), 384).unwrap();
+    assert_eq!(audit.pads_reused, 0, "{audit:?}");
+}
