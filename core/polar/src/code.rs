@@ -5,18 +5,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::construction::reliability_order;
+use crate::density::Look;
 use crate::{Construction, Crc, PolarError, kernel};
 
 /// Shortest code length.
 pub const MIN_N: usize = 32;
-/// Longest code length.
+/// Longest code length of list decoders.
 pub const MAX_N: usize = 4096;
+/// Longest code length at all, for successive cancellation.
+pub const MAX_SC_N: usize = 65536;
 
 /// Sizes of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeSpec {
-    /// Code length, a power of two from [`MIN_N`] to [`MAX_N`].
+    /// Code length, a power of two from [`MIN_N`] to [`MAX_SC_N`]; list decoders go to [`MAX_N`].
     pub n: usize,
     /// Message bits, check excluded; `k + crc.len() <= n`.
     pub k: usize,
@@ -61,21 +64,52 @@ impl PolarCode {
     /// Builds the code; density evolution takes tens of milliseconds at n = 1024.
     ///
     /// # Errors
-    /// When the sizes or the design error rate are out of range.
+    /// When the sizes or the parameters of the construction are out of range.
     pub fn new(spec: CodeSpec, construction: Construction) -> Result<Self, PolarError> {
+        check_length(spec.n)?;
+        Self::with_looks(spec, construction, &vec![Look::Received(1); spec.n], &[])
+    }
+
+    /// Builds the code from a reliability order of one's own: every index below n once, least reliable first.
+    ///
+    /// # Errors
+    /// When the sizes are out of range or the order is none.
+    pub fn from_order(spec: CodeSpec, order: &[u16]) -> Result<Self, PolarError> {
+        check_length(spec.n)?;
+        let mut seen = vec![false; spec.n];
+        let new = |&i: &u16| {
+            seen.get_mut(usize::from(i)).is_some_and(|seen| !std::mem::replace(seen, true))
+        };
+        if order.len() != spec.n || !order.iter().all(new) {
+            return Err(PolarError::Order { n: spec.n });
+        }
+        Self::with_order(spec, order.to_vec(), &[])
+    }
+
+    /// Builds a code of which some bits are left out or come again; `forbidden` inputs carry no information.
+    pub(crate) fn with_looks(
+        spec: CodeSpec,
+        construction: Construction,
+        looks: &[Look],
+        forbidden: &[u16],
+    ) -> Result<Self, PolarError> {
+        check_length(spec.n)?;
+        check_dimension(spec, spec.n - forbidden.len())?;
+        construction.validate(spec.n)?;
+        Self::with_order(spec, reliability_order(construction, looks), forbidden)
+    }
+
+    fn with_order(
+        spec: CodeSpec,
+        mut order: Vec<u16>,
+        forbidden: &[u16],
+    ) -> Result<Self, PolarError> {
         let CodeSpec { n, k, crc } = spec;
-        if !n.is_power_of_two() || !(MIN_N..=MAX_N).contains(&n) {
-            return Err(PolarError::Length { n });
-        }
-        if k == 0 || k.saturating_add(crc.len()) > n {
-            return Err(PolarError::Dimension { n, k, crc: crc.len() });
-        }
-        if let Construction::BscDensityEvolution { p } = construction
-            && !(p > 0.0 && p < 0.5)
-        {
-            return Err(PolarError::ErrorRate { p });
-        }
-        let mut information = reliability_order(n, construction).split_off(n - k - crc.len());
+        check_dimension(spec, n - forbidden.len())?;
+        let mut excluded = vec![false; n];
+        forbidden.iter().for_each(|&i| excluded[i as usize] = true);
+        order.retain(|&i| !excluded[i as usize]);
+        let mut information = order.split_off(order.len() - k - crc.len());
         information.sort_unstable();
         let kinds = node_kinds(n, &information);
         Ok(Self { tables: Arc::new(Tables { spec, information, kinds }) })
@@ -156,6 +190,22 @@ impl PolarCode {
     }
 }
 
+fn check_length(n: usize) -> Result<(), PolarError> {
+    if n.is_power_of_two() && (MIN_N..=MAX_SC_N).contains(&n) {
+        Ok(())
+    } else {
+        Err(PolarError::Length { n })
+    }
+}
+
+/// Whether message and check fit the bits that may carry them.
+fn check_dimension(CodeSpec { k, crc, .. }: CodeSpec, room: usize) -> Result<(), PolarError> {
+    if k == 0 || k.saturating_add(crc.len()) > room {
+        return Err(PolarError::Dimension { n: room, k, crc: crc.len() });
+    }
+    Ok(())
+}
+
 fn node_kinds(n: usize, information: &[u16]) -> Vec<NodeKind> {
     use NodeKind::{Frozen, Information, Mixed, Parity, Repetition};
     let mut kinds = vec![Frozen; 2 * n];
@@ -199,7 +249,7 @@ mod tests {
         let build = |spec| {
             PolarCode::new(spec, Construction::BetaExpansion).map(|_| ()).unwrap_err().to_string()
         };
-        assert_eq!(build(spec(100, 8)), "code length 100 is not a power of two from 32 to 4096");
+        assert_eq!(build(spec(100, 8)), "code length 100 is not a power of two from 32 to 65536");
         assert_eq!(
             build(spec(64, 54)),
             "54 message bits and 11 check bits do not fit a code of length 64 (1 to 53 message bits)"
@@ -207,6 +257,29 @@ mod tests {
         assert!(build(spec(64, 0)).starts_with("0 message bits"));
         let p = PolarCode::new(spec(64, 8), Construction::BscDensityEvolution { p: f64::NAN });
         assert!(matches!(p, Err(PolarError::ErrorRate { .. })));
+    }
+
+    #[test]
+    fn an_order_of_ones_own_is_checked() {
+        let spec = CodeSpec { n: 32, k: 6, crc: Crc::None };
+        let mut order: Vec<u16> = (0..32).collect();
+        let code = PolarCode::from_order(spec, &order).unwrap();
+        assert_eq!(code.information_set(), [26, 27, 28, 29, 30, 31]);
+        order[3] = 4;
+        assert!(matches!(PolarCode::from_order(spec, &order), Err(PolarError::Order { n: 32 })));
+        order[3] = 99;
+        assert!(PolarCode::from_order(spec, &order).is_err());
+        assert!(PolarCode::from_order(spec, &order[..31]).is_err());
+    }
+
+    #[test]
+    fn the_5g_order_ends_at_1024() {
+        let spec = |n| CodeSpec { n, k: 20, crc: Crc::Crc11 };
+        assert!(PolarCode::new(spec(1024), Construction::Nr5g).is_ok());
+        assert_eq!(
+            PolarCode::new(spec(2048), Construction::Nr5g).unwrap_err(),
+            PolarError::SequenceLength { n: 2048 }
+        );
     }
 
     /// The six most reliable of 32 inputs are those with at least four ones: the (32, 6) Reed-Muller code, whose words

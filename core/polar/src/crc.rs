@@ -47,7 +47,7 @@ impl Crc {
     }
 
     /// The polynomial without its leading term, the start value, and the value xored to the end.
-    const fn parameters(self) -> (u32, u32, u32) {
+    pub(crate) const fn parameters(self) -> (u32, u32, u32) {
         match self {
             Self::None => (0, 0, 0),
             Self::Crc11 => (0x621, 0, 0),

@@ -24,29 +24,56 @@
 //! # Ok::<(), crqkd_polar::PolarError>(())
 //! ```
 //!
+//! Many frames at once go through [`BatchListDecoder`], [`BatchScDecoder`] and [`BatchAdaptiveDecoder`], which take
+//! 8-bit LLRs and use the widest registers of the machine. [`bounds`] tells how well any code could do, [`Noise`] makes
+//! channels to try codes on.
+//!
 //! | module | content |
 //! |---|---|
 //! | `code` | [`CodeSpec`], [`PolarCode`]: information set and encoder |
-//! | `construction` | [`Construction`]: density evolution for the BSC, β-expansion |
+//! | `construction`, `density`, `nr_sequence` | [`Construction`]: density evolution, β-expansion, the order of 5G |
+//! | `matching` | [`MatchedCode`]: puncturing, shortening, repetition to any length |
 //! | `crc` | [`Crc`] over bits |
-//! | `sc`, `list`, `adaptive` | [`ScDecoder`], [`ListDecoder`], [`AdaptiveDecoder`] |
-//! | `kernel` | the inner loops, to be replaced by vector code |
+//! | `sc`, `list`, `adaptive`, `kernel` | [`ScDecoder`], [`ListDecoder`], [`AdaptiveDecoder`]: one frame, `f32` |
+//! | `batch`, `simd` | the batch decoders and the registers under them |
+//! | `bounds`, `channel` | finite-length bounds; [`SoftChannel`] with capacity and dispersion |
+//! | `noise` | [`Noise`]: test channels |
 
 mod adaptive;
+mod batch;
+pub mod bounds;
+mod channel;
 mod code;
 mod construction;
 mod crc;
+mod density;
 mod error;
 mod kernel;
 mod list;
+mod matching;
+mod noise;
+mod nr_sequence;
 mod outcome;
 mod sc;
+mod simd;
 
 pub use adaptive::AdaptiveDecoder;
-pub use code::{CodeSpec, MAX_N, MIN_N, PolarCode};
+pub use batch::{
+    BATCH_LIST_SIZES, BatchAdaptiveDecoder, BatchListDecoder, BatchScDecoder, Quantizer,
+};
+pub use channel::SoftChannel;
+pub use code::{CodeSpec, MAX_N, MAX_SC_N, MIN_N, PolarCode};
 pub use construction::Construction;
 pub use crc::Crc;
 pub use error::PolarError;
 pub use list::{ListDecoder, MAX_LIST};
+pub use matching::{MatchedCode, Matching};
+pub use noise::Noise;
 pub use outcome::Outcome;
 pub use sc::ScDecoder;
+pub use simd::InstructionSet;
+
+/// The example of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

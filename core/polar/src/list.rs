@@ -10,7 +10,7 @@
 
 use zeroize::Zeroize;
 
-use crate::code::NodeKind;
+use crate::code::{MAX_N, NodeKind};
 use crate::{Outcome, PolarCode, PolarError, kernel};
 
 /// Largest list size.
@@ -47,12 +47,15 @@ impl ListDecoder {
     /// A decoder that keeps `size` paths (1 to [`MAX_LIST`]).
     ///
     /// # Errors
-    /// When the list size is out of range.
+    /// When the list size is out of range or the code longer than [`MAX_N`].
     pub fn new(code: &PolarCode, size: usize) -> Result<Self, PolarError> {
         if !(1..=MAX_LIST).contains(&size) {
             return Err(PolarError::ListSize { size });
         }
         let n = code.n();
+        if n > MAX_N {
+            return Err(PolarError::ListLength { n });
+        }
         Ok(Self {
             code: code.clone(),
             size,
