@@ -7,7 +7,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::llr::{box_plus, flip};
 use crate::{
-    Ciphertext, CiphertextMode, ConfigError, Decision, Opening, OtpConfig, OtpError, Received,
+    Attempts, Ciphertext, CiphertextMode, Combined, ConfigError, Decision, Opening, OtpConfig,
+    OtpError, Received,
 };
 
 /// Encrypts groups and opens ciphertexts with one code.
@@ -71,6 +72,61 @@ impl OtpCodec {
         received: &Received,
         pad: Pad,
     ) -> Result<Opening, OtpError> {
+        self.receive(group, received, pad)?;
+        let opening = match self.decoder.decode(&self.llr, &mut self.message) {
+            Outcome::Decoded { path_metric, corrected } => {
+                let bits = BitString::from_bits(&self.message).into();
+                Opening::Decoded { group: Group { id: group, bits }, corrected, path_metric }
+            }
+            Outcome::Failed => Opening::Retransmit { group },
+        };
+        self.wipe();
+        Ok(opening)
+    }
+
+    /// As [`OtpCodec::decrypt`], with what earlier attempts at the same group left: the LLRs add up. Whatever comes of
+    /// it, the pad is spent.
+    ///
+    /// # Errors
+    /// As [`OtpCodec::decrypt`], and when `earlier` belongs to another group or code.
+    pub fn decrypt_combined(
+        &mut self,
+        group: GroupId,
+        received: &Received,
+        pad: Pad,
+        earlier: Option<Attempts>,
+    ) -> Result<Combined, OtpError> {
+        if let Some(earlier) = &earlier
+            && (earlier.group != group || earlier.llr.len() != self.code.n())
+        {
+            return Err(OtpError::OtherAttempts { group, earlier: earlier.group });
+        }
+        self.receive(group, received, pad)?;
+        let mut sum =
+            earlier.unwrap_or_else(|| Attempts { group, llr: vec![0.0; self.code.n()], count: 0 });
+        sum.count += 1;
+        for (sum, llr) in sum.llr.iter_mut().zip(&self.llr) {
+            *sum += llr;
+        }
+        let combined = match self.decoder.decode(&sum.llr, &mut self.message) {
+            Outcome::Decoded { .. } => {
+                let mut codeword = Zeroizing::new(vec![0; self.code.n()]);
+                self.code.encode_into(&self.message, &mut codeword);
+                let wrong =
+                    |(&llr, &bit): (&f32, &u8)| if bit == 0 { llr < 0.0 } else { llr > 0.0 };
+                let corrected = self.llr.iter().zip(codeword.iter()).filter(|&x| wrong(x)).count();
+                let bits = BitString::from_bits(&self.message).into();
+                let group = Group { id: group, bits };
+                Combined::Decoded { group, corrected, attempts: sum.count }
+            }
+            Outcome::Failed => Combined::Again(sum),
+        };
+        self.wipe();
+        Ok(combined)
+    }
+
+    /// LLRs of the codeword from ciphertext and pad.
+    fn receive(&mut self, group: GroupId, received: &Received, pad: Pad) -> Result<(), OtpError> {
         let needed = self.code.n();
         if received.len() != needed {
             return Err(OtpError::CiphertextLength { group, bits: received.len(), needed });
@@ -93,15 +149,7 @@ impl OtpCodec {
                 return Err(OtpError::Mode { group, mode });
             }
         }
-        let opening = match self.decoder.decode(&self.llr, &mut self.message) {
-            Outcome::Decoded { path_metric, corrected } => {
-                let bits = BitString::from_bits(&self.message).into();
-                Opening::Decoded { group: Group { id: group, bits }, corrected, path_metric }
-            }
-            Outcome::Failed => Opening::Retransmit { group },
-        };
-        self.wipe();
-        Ok(opening)
+        Ok(())
     }
 
     /// Puts a group under a pad: c = polar_encode(group || CRC) xor pad.

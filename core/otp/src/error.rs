@@ -90,4 +90,12 @@ pub enum OtpError {
         /// How ciphertexts travel on this link.
         mode: CiphertextMode,
     },
+    /// The attempts handed in are not this group's, or another code's.
+    #[error("group {group}: the earlier attempts are those of group {earlier}, or of another code")]
+    OtherAttempts {
+        /// The group to open.
+        group: GroupId,
+        /// The group of the attempts.
+        earlier: GroupId,
+    },
 }

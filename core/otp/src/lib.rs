@@ -39,17 +39,23 @@
 //! |---|---|
 //! | `config` | [`OtpConfig`], [`Decision`], [`CiphertextMode`] |
 //! | `codec` | [`OtpCodec`] |
+//! | `attempts` | [`Attempts`], [`Combined`]: Chase combining over retransmissions |
+//! | `rate` | [`KdrTracker`], [`RateLadder`]: the code length that a link's KDR asks for |
 //! | `ciphertext` | [`Ciphertext`], [`Received`], [`Opening`] |
 //! | `llr` | sign flip and box-plus |
 //! | `error` | [`ConfigError`], [`OtpError`] |
 
+mod attempts;
 mod ciphertext;
 mod codec;
 mod config;
 mod error;
 mod llr;
+mod rate;
 
+pub use attempts::{Attempts, Combined};
 pub use ciphertext::{Ciphertext, Opening, Received};
 pub use codec::OtpCodec;
 pub use config::{CiphertextMode, Decision, OtpConfig};
 pub use error::{ConfigError, OtpError};
+pub use rate::{KdrTracker, RateLadder};

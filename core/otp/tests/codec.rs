@@ -5,7 +5,9 @@
 use crqkd_bits::{BitString, SecretBits};
 use crqkd_channel_key::{llr_of_bit, rho_from_kdr};
 use crqkd_keys::{Epoch, Group, GroupId, Pad, PadRef, WindowId};
-use crqkd_otp::{CiphertextMode, Decision, Opening, OtpCodec, OtpConfig, OtpError, Received};
+use crqkd_otp::{
+    CiphertextMode, Combined, Decision, Opening, OtpCodec, OtpConfig, OtpError, Received,
+};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -291,4 +293,59 @@ fn a_ciphertext_names_its_pad() {
     );
     // A second codec shares the code.
     assert_eq!(codec.another().code().information_set(), codec.code().information_set());
+}
+
+/// Pads of a KDR at which one attempt nearly always fails: the sum of two or three decodes, in both modes, and the
+/// disagreement reported is that of the last pad alone.
+#[test]
+fn chase_combining_decodes_what_no_attempt_does_alone() {
+    for (decision, kdr) in [(Decision::Hard, 0.17), (Decision::Soft, 0.21)] {
+        let mut codec = codec(OtpConfig { decision, ..OtpConfig::default() });
+        let mut rng = ChaCha8Rng::seed_from_u64(13);
+        let (mut alone, mut combined) = (0, 0);
+        for _ in 0..40 {
+            let group = group(&mut rng, 384);
+            let mut earlier = None;
+            for attempt in 1..=4 {
+                let [qap, user] = pads(&mut rng, 1024, kdr);
+                let differ = qap.bits().expose().hamming_distance(user.bits().expose()).unwrap();
+                let ciphertext = codec.encrypt(&group, qap).unwrap();
+                match codec.decrypt_combined(group.id, &ciphertext.into(), user, earlier).unwrap() {
+                    Combined::Decoded { group: found, corrected, attempts } => {
+                        assert!(found.bits.ct_eq(&group.bits));
+                        assert_eq!((corrected, attempts), (differ, attempt));
+                        alone += usize::from(attempt == 1);
+                        combined += usize::from(attempt <= 2);
+                        break;
+                    }
+                    Combined::Again(attempts) => {
+                        assert_eq!((attempts.count(), attempts.group()), (attempt, group.id));
+                        assert!(attempt < 4, "four attempts were not enough");
+                        earlier = Some(attempts);
+                    }
+                }
+            }
+        }
+        assert!(alone <= 4 && combined >= 36, "{decision:?}: {alone}, {combined} of 40");
+    }
+}
+
+#[test]
+fn attempts_of_another_group_or_code_are_refused() {
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    let mut long = codec(OtpConfig::default());
+    let mut short = codec(OtpConfig { n: 512, k: 200, ..OtpConfig::default() });
+    let noise = |rng: &mut ChaCha8Rng, n| Received::Exact(BitString::random(rng, n));
+    let pad = |n| Pad::uniform(vec![], BitString::with_len(n).into(), 1.0);
+    let again = |combined| match combined {
+        Combined::Again(attempts) => Some(attempts),
+        Combined::Decoded { .. } => panic!("noise must not decode"),
+    };
+    let received = noise(&mut rng, 1024);
+    let earlier = again(long.decrypt_combined(GroupId(2), &received, pad(1024), None).unwrap());
+    let error = long.decrypt_combined(GroupId(4), &received, pad(1024), earlier).unwrap_err();
+    assert_eq!(error, OtpError::OtherAttempts { group: GroupId(4), earlier: GroupId(2) });
+    let earlier = again(long.decrypt_combined(GroupId(2), &received, pad(1024), None).unwrap());
+    let received = noise(&mut rng, 512);
+    assert!(short.decrypt_combined(GroupId(2), &received, pad(512), earlier).is_err());
 }
