@@ -1,0 +1,12 @@
+//! The work behind `crqkd bench`: what is measured, beside what it is to be.
+//!
+//! | module | command |
+//! |---|---|
+//! | [`polar`] | `crqkd bench polar` and `crqkd polar fer` |
+//!
+//! Times are CPU time of the process, not wall time, so that a busy machine changes them little.
+
+mod goal;
+pub mod polar;
+
+pub use goal::Goal;

@@ -1,0 +1,32 @@
+//! What can go wrong.
+
+use crqkd_polar::PolarError;
+
+/// A case that cannot be run, or a result that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// No code, decoder or channel has these parameters.
+    #[error(transparent)]
+    Polar(#[from] PolarError),
+    /// A file could not be written.
+    #[error("writing {path}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The curve could not be drawn.
+    #[error("drawing the curve: {0}")]
+    Draw(String),
+    /// A curve needs points.
+    #[error("no error rates from {from} to {to} in {points} points")]
+    Range {
+        /// First error rate.
+        from: f64,
+        /// Last error rate.
+        to: f64,
+        /// Number of points.
+        points: usize,
+    },
+}
