@@ -1,5 +1,7 @@
 //! What the user can type: one definition for parsing, help and completions.
 
+use crate::bench::BenchArgs;
+use crate::polar::PolarArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crqkd_flowgraphs::Role;
 use std::path::PathBuf;
@@ -36,6 +38,10 @@ pub(crate) enum Command {
     Scenario(ScenarioArgs),
     /// Draw the page of one run: table, channel over time, bit raster, impulse responses.
     Report(ReportArgs),
+    /// Measure speed and quality of the parts, each beside what it is to be.
+    Bench(BenchArgs),
+    /// Try the polar codec by itself.
+    Polar(PolarArgs),
 }
 
 /// Options that every run of the virtual air shares.

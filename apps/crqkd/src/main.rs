@@ -1,10 +1,12 @@
 //! The `crqkd` command.
 
+mod bench;
 mod cli;
 mod demo;
 mod exit;
 mod keygen;
 mod message;
+mod polar;
 mod progress;
 mod receive;
 mod record;
@@ -43,5 +45,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => simulate::replay(args),
         Command::Scenario(args) => scenario::run(&args.action),
         Command::Report(args) => report::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Polar(args) => polar::run(args),
     })
 }

@@ -1,0 +1,34 @@
+//! `crqkd bench`: speed and quality of the parts, each beside what it is to be. One module a part.
+
+mod polar;
+
+use crate::exit::Outcome;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use crqkd_bench::Goal;
+
+/// `crqkd bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The part.
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Polar decoders: error rates beside the finite-length bounds, and CPU time a frame on every instruction set.
+    Polar(polar::PolarArgs),
+}
+
+/// Runs the benchmark of a part.
+pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
+    match &args.part {
+        Part::Polar(args) => polar::run(args),
+    }
+}
+
+/// With `--check`, a missed limit is a missed threshold.
+fn checked<'a>(check: bool, mut goals: impl Iterator<Item = &'a Goal>) -> Outcome {
+    if check && goals.any(|goal| !goal.met) { Outcome::Missed } else { Outcome::Ok }
+}
