@@ -55,13 +55,7 @@ pub fn run_seeds(
     eve: EveDecodes,
 ) -> Result<Vec<RunTally>, ExperimentError> {
     let codec = OtpCodec::new(protected(&setup.otp))?;
-    seeds
-        .into_par_iter()
-        .map_init(
-            || codec.another(),
-            |codec, seed| run_with(setup, codec.another(), seed, probes, eve),
-        )
-        .collect()
+    seeds.into_par_iter().map(|seed| run_with(setup, codec.another(), seed, probes, eve)).collect()
 }
 
 fn run_with(

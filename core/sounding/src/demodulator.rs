@@ -14,6 +14,7 @@ use crate::layout::{
     HEADER_COPY_BLOCKS, HEADER_LEN, PREFIX_LEN, SEQUENCE_LEN, TAPS, WINDOW_ADVANCE,
 };
 use crate::phase::{PhaseTracker, frequency_variance};
+use crate::refine::{KNOWN, refine};
 use crate::rotate::{derotate, unit, widen};
 use crate::synthesizer::scramble;
 use crate::waveform::sequence_chips;
@@ -237,40 +238,55 @@ impl Demodulator {
         (slope, 1.0 / information, agreement as f32)
     }
 
-    /// Follows the phase over the known header, and measures the noise that its copies show, errors of the channel
-    /// estimate included.
+    /// Follows the phase over the known header, takes it as further training for the channel, and measures the noise of
+    /// a sample, errors of the channel included.
     fn learn_from_header(
         &mut self,
         bits: &[u8; HEADER_BITS],
         estimate: &Estimate,
     ) -> (PhaseTracker, f32) {
         let coded = self.header_code.encode(bits);
-        for (half, block) in self.pair.iter_mut().enumerate() {
-            let symbols = std::array::from_fn(|i| {
+        let symbols: [[f32; BLOCK_SYMBOLS]; HEADER_COPY_BLOCKS] = std::array::from_fn(|half| {
+            std::array::from_fn(|i| {
                 let at = half * BLOCK_SYMBOLS + i;
                 (1.0 - 2.0 * f32::from(coded[at])) * scramble(&self.chips, at)
-            });
-            self.equalizer.expected(&symbols, block);
+            })
+        });
+        for (symbols, block) in symbols.iter().zip(self.pair.iter_mut()) {
+            self.equalizer.expected(symbols, block);
         }
         let snr = 10f64.powf(f64::from(estimate.snr_db) / 10.0);
         let v = self.equalizer.effective_noise(estimate.noise_power);
         let mut tracker = PhaseTracker::new(snr, SEQUENCE_LEN);
-        let mut residual = 0.0;
-        for (number, block) in self.header.iter().enumerate() {
+        let mut sums = [SILENCE; HEADER_COPY_BLOCKS];
+        for (number, block) in self.header.iter_mut().enumerate() {
             let expected = &self.pair[number % HEADER_COPY_BLOCKS];
             let energy: f32 = expected.iter().map(|value| value.norm_sqr()).sum();
             let before = tracker.predict(block_time(number));
             let turned = widen(inner(block, expected)) * Complex64::from_polar(1.0, -before);
             let variance = f64::from(v) / (2.0 * f64::from(energy).max(f64::MIN_POSITIVE));
-            let after = unit(tracker.update(turned.arg(), variance));
-            residual += block
-                .iter()
-                .zip(expected)
-                .map(|(value, expected)| f64::from((value - expected * after).norm_sqr()))
-                .sum::<f64>();
+            let turn = unit(-tracker.update(turned.arg(), variance));
+            for (value, sum) in block.iter_mut().zip(&mut sums[number % HEADER_COPY_BLOCKS]) {
+                *value *= turn;
+                *sum += *value;
+            }
         }
-        let noise = residual / (HEADER_BLOCKS * BLOCK_SYMBOLS) as f64;
-        (tracker, (noise as f32).max(1e-6 * v))
+
+        let cir = refine(&mut self.equalizer, &estimate.cir, &symbols, &sums);
+        self.equalizer.set_channel(&cir, estimate.noise_power / KNOWN as f32);
+        for (symbols, block) in symbols.iter().zip(self.pair.iter_mut()) {
+            self.equalizer.expected(symbols, block);
+        }
+        let mut residual = 0.0;
+        for (number, block) in self.header.iter().enumerate() {
+            let pairs = block.iter().zip(&self.pair[number % HEADER_COPY_BLOCKS]);
+            residual += pairs.map(|(y, x)| f64::from((y - x).norm_sqr())).sum::<f64>();
+        }
+        // Taps and phases were fitted to these very samples.
+        let samples = (HEADER_BLOCKS * BLOCK_SYMBOLS) as f64;
+        let fitted = TAPS as f64 * samples / KNOWN as f64 + HEADER_BLOCKS as f64 / 2.0;
+        let noise = (residual / (samples - fitted)) as f32;
+        (tracker, self.equalizer.effective_noise(noise).max(1e-6 * v))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::rotate::widen;
 
 const N: usize = BLOCK_SYMBOLS;
 /// Place of tap 0 in a block window, which starts [`WINDOW_ADVANCE`] samples before the strongest path.
-const TAP_0: usize = WINDOW_ADVANCE - PEAK_TAP;
+pub(crate) const TAP_0: usize = WINDOW_ADVANCE - PEAK_TAP;
 
 /// Samples, or spectrum, of one block.
 pub(crate) type Block = [Complex32; N];
@@ -125,6 +125,18 @@ impl Equalizer {
         }
         self.inverse.process_with_scratch(&mut self.work[..], &mut self.scratch);
         &self.work
+    }
+
+    /// Circular correlation Σₙ a\[n\]·b\[n−l\]* at all lags.
+    pub(crate) fn correlate(&mut self, a: &Block, b: &Block) -> Block {
+        let (mut a, mut b) = (*a, *b);
+        self.spectrum(&mut a);
+        self.spectrum(&mut b);
+        for (a, b) in a.iter_mut().zip(&b) {
+            *a *= b.conj() / N as f32;
+        }
+        self.inverse.process_with_scratch(&mut a, &mut self.scratch);
+        a
     }
 
     /// What the channel makes of a block of real symbols, in the receiver's window; without noise and phase.

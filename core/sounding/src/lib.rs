@@ -46,7 +46,7 @@
 //! | `synthesizer` | [`Synthesizer`]: bursts |
 //! | `correlator`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
 //! | `cfo`, `mtransform`, `estimator` | [`Estimator`]: offset, channel, noise |
-//! | `equalizer`, `phase`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
+//! | `equalizer`, `phase`, `refine`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
 //! | `report` | [`FrameReport`]: one JSON line a frame |
 
 mod cfo;
@@ -62,6 +62,7 @@ mod header;
 mod layout;
 mod mtransform;
 mod phase;
+mod refine;
 mod report;
 mod rotate;
 mod synchronizer;
