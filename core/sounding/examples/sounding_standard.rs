@@ -5,8 +5,8 @@
 //!
 //! The channel has 16 Rayleigh paths of exponential profile (100 ns), scaled to the given ‖h‖²/σ², and a carrier offset
 //! uniform in ±6.5 kHz; each frame comes in a gate of its length and 128 samples. `--frames` is the number of frames at
-//! each SNR, `--snr-db` restricts the run to one. Standard: headers right ≥ 99.9 % at 0 dB and ≥ 99 % at −5 dB, none wrong; a bit of LLR x is wrong as often
-//! as x says, within 20 % in every bin with 400 errors or more; channel NMSE at 10 dB ≤ −24.5 dB (least squares over 32
+//! each SNR, `--snr-db` restricts the run to one. Standard: headers right ≥ 99.9 % at 0 dB and ≥ 99 % at −5 dB, none
+//! wrong; a bit of LLR x is wrong as often as x says, within 20 % in every bin with 400 errors or more; channel NMSE at 10 dB ≤ −24.5 dB (least squares over 32
 //! taps: −25.05); no frame on noise. Times are those of this machine.
 #![allow(missing_docs, clippy::unwrap_used)]
 
