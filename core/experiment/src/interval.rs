@@ -13,6 +13,9 @@ use statrs::distribution::{Beta, ContinuousCDF, StudentsT};
 /// Lengths of the blocks in seconds.
 const BLOCKS_S: [f64; 4] = [5.0, 10.0, 20.0, 40.0];
 
+/// Length of the spells that failures are taken to come in, in seconds.
+const SPELL_S: f64 = 5.0;
+
 /// A block length with fewer blocks than this says little about the spread.
 const MIN_BLOCKS: f64 = 3.0;
 
@@ -66,11 +69,16 @@ pub fn ratio(shares: &[Share], most: f64) -> Option<Estimate> {
 }
 
 /// As [`ratio`] for things that happen or do not (each `part` 0 or 1 of a `whole` of 1): the interval also spans that of
-/// Clopper and Pearson for independent ones, which does not vanish when nothing or everything happened.
+/// Clopper and Pearson, which does not vanish when nothing or everything happened.
+///
+/// Failures come in spells, which a run that saw few of them cannot measure; so n counts no more than one independent
+/// chance every [`SPELL_S`] seconds, and k is scaled with it.
 pub fn proportion(shares: &[Share]) -> Option<Estimate> {
     let blocks = ratio(shares, 1.0)?;
-    let n: f64 = shares.iter().map(|s| s.whole).sum();
-    let k: f64 = shares.iter().map(|s| s.part).sum();
+    let whole: f64 = shares.iter().map(|s| s.whole).sum();
+    let (spells, _) = jackknife(shares, blocks.mean, whole, SPELL_S);
+    let n = whole.min(spells);
+    let k = blocks.mean * n;
     let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map(|beta| beta.inverse_cdf(p));
     let low = if k > 0.0 { quantile(k, n - k + 1.0, 0.025).unwrap_or(0.0) } else { 0.0 };
     let high = if k < n { quantile(k + 1.0, n - k, 0.975).unwrap_or(1.0) } else { 1.0 };
@@ -139,9 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_thirty_two_may_still_be_a_tenth() {
-        // 1 - 0.025^(1/32) = 0.1089
-        let shares: Vec<Share> = (0..32).map(|i| at(i, 0.0)).collect();
+    fn nothing_in_thirty_two_spells_may_still_be_a_tenth() {
+        // 1 - 0.025^(1/32) = 0.1089; 64 groups, two in each 5 s
+        let shares: Vec<Share> =
+            (0..64).map(|i| Share { at_s: 2.5 * i as f64, ..at(i, 0.0) }).collect();
         let estimate = proportion(&shares).unwrap();
         assert_eq!((estimate.mean, estimate.low), (0.0, 0.0));
         assert!((estimate.high - 0.1089).abs() < 1e-3, "{estimate:?}");

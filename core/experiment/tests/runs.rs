@@ -1,5 +1,7 @@
 //! Runs at CSI level: repeatable, and moved by the parameters in the direction that they should.
 
+#![allow(clippy::unwrap_used)]
+
 use crqkd_air::AirConfig;
 use crqkd_experiment::{EveDecodes, PAPER, PaperRow, Probing, RunTally, Setup, TableRow};
 use crqkd_experiment::{run_csi, run_seeds};
