@@ -72,7 +72,7 @@ pub fn ratio(shares: &[Share], most: f64) -> Option<Estimate> {
 /// Clopper and Pearson, which does not vanish when nothing or everything happened.
 ///
 /// Failures come in spells, which a run that saw few of them cannot measure; so n counts no more than one independent
-/// chance every [`SPELL_S`] seconds, and k is scaled with it.
+/// chance every 5 s, and k is scaled with it.
 pub fn proportion(shares: &[Share]) -> Option<Estimate> {
     let blocks = ratio(shares, 1.0)?;
     let whole: f64 = shares.iter().map(|s| s.whole).sum();
