@@ -23,7 +23,35 @@ use crate::{
 /// }
 /// ```
 ///
-/// and it is that second use alone which it refuses:
+/// nor can a second code put another codeword under it, whether of the same group or another:
+///
+/// ```compile_fail,E0382
+/// # use crqkd_keys::{Group, Pad};
+/// # use crqkd_otp::{Ciphertext, OtpCodec, OtpError};
+/// fn longer(short: &OtpCodec, long: &OtpCodec, group: &Group, pad: Pad) -> Result<[Ciphertext; 2], OtpError> {
+///     Ok([short.encrypt(group, pad)?, long.encrypt(group, pad)?])
+/// }
+/// ```
+///
+/// nor can it be kept for that, be it by a copy or behind a reference:
+///
+/// ```compile_fail,E0599
+/// # use crqkd_keys::{Group, Pad};
+/// # use crqkd_otp::{Ciphertext, OtpCodec, OtpError};
+/// fn copied(codec: &OtpCodec, group: &Group, pad: Pad) -> Result<[Ciphertext; 2], OtpError> {
+///     Ok([codec.encrypt(group, pad.clone())?, codec.encrypt(group, pad)?])
+/// }
+/// ```
+///
+/// ```compile_fail,E0507
+/// # use crqkd_keys::{Group, Pad};
+/// # use crqkd_otp::{Ciphertext, OtpCodec, OtpError};
+/// fn kept(codec: &OtpCodec, group: &Group, pad: &Pad) -> Result<Ciphertext, OtpError> {
+///     codec.encrypt(group, *pad)
+/// }
+/// ```
+///
+/// It is these uses alone which the compiler refuses:
 ///
 /// ```
 /// # use crqkd_keys::{Group, Pad};
@@ -32,6 +60,10 @@ use crate::{
 ///     Ok([codec.encrypt(one, pad)?, codec.encrypt(other, fresh)?])
 /// }
 /// ```
+///
+/// The store of channel key gives every bit into a pad once ([`PadStore::take`](crqkd_keys::PadStore::take)); a
+/// ciphertext names the places of its pad, but holds no pad. So one codeword goes under a range of channel key, ever, and
+/// a retransmission needs another range.
 pub struct OtpCodec {
     config: OtpConfig,
     code: PolarCode,
@@ -54,6 +86,12 @@ impl OtpCodec {
     /// A second codec of the same configuration, which shares the code and has its own decoder.
     pub fn another(&self) -> Self {
         Self::with_code(self.config.clone(), self.code.clone()).expect("the same was built before")
+    }
+
+    /// A second codec of the same code whose decoder is told the pad in another way.
+    pub fn deciding(&self, decision: Decision) -> Self {
+        let config = OtpConfig { decision, ..self.config.clone() };
+        Self::with_code(config, self.code.clone()).expect("the same was built before")
     }
 
     fn with_code(config: OtpConfig, code: PolarCode) -> Result<Self, ConfigError> {
@@ -84,7 +122,8 @@ impl OtpCodec {
         Ok(opening)
     }
 
-    /// As [`OtpCodec::decrypt`], with what earlier attempts at the same group left: the LLRs add up. Whatever comes of
+    /// As [`OtpCodec::decrypt`], with what earlier attempts at the same group left: the LLRs add up. Where the sum does
+    /// not decode, this attempt is tried alone, so that a spoiled one does not spoil all that follow. Whatever comes of
     /// it, the pad is spent.
     ///
     /// # Errors
@@ -108,7 +147,11 @@ impl OtpCodec {
         for (sum, llr) in sum.llr.iter_mut().zip(&self.llr) {
             *sum += llr;
         }
-        let combined = match self.decoder.decode(&sum.llr, &mut self.message) {
+        let mut outcome = self.decoder.decode(&sum.llr, &mut self.message);
+        if !outcome.is_decoded() && sum.count > 1 {
+            outcome = self.decoder.decode(&self.llr, &mut self.message);
+        }
+        let combined = match outcome {
             Outcome::Decoded { .. } => {
                 let mut codeword = Zeroizing::new(vec![0; self.code.n()]);
                 self.code.encode_into(&self.message, &mut codeword);

@@ -4,7 +4,7 @@
 
 use crqkd_bits::{BitString, SecretBits};
 use crqkd_channel_key::{llr_of_bit, rho_from_kdr};
-use crqkd_keys::{Epoch, Group, GroupId, Pad, PadRef, WindowId};
+use crqkd_keys::{Epoch, Group, GroupId, Pad, PadRef, PadStore, WindowId};
 use crqkd_otp::{
     CiphertextMode, Combined, Decision, Opening, OtpCodec, OtpConfig, OtpError, Received,
 };
@@ -348,4 +348,41 @@ fn attempts_of_another_group_or_code_are_refused() {
     let earlier = again(long.decrypt_combined(GroupId(2), &received, pad(1024), None).unwrap());
     let received = noise(&mut rng, 512);
     assert!(short.decrypt_combined(GroupId(2), &received, pad(512), earlier).is_err());
+}
+
+/// Someone else's ciphertext, taken for the first attempt, does not stand in the way of a good second one.
+#[test]
+fn a_spoiled_attempt_does_not_spoil_the_next() {
+    let mut codec = codec(OtpConfig::default());
+    let mut rng = ChaCha8Rng::seed_from_u64(15);
+    for _ in 0..10 {
+        let group = group(&mut rng, 384);
+        let [_, user] = pads(&mut rng, 1024, 0.09);
+        let noise = Received::Exact(BitString::random(&mut rng, 1024));
+        let first = codec.decrypt_combined(group.id, &noise, user, None).unwrap();
+        let Combined::Again(spoiled) = first else { panic!("noise must not decode") };
+        let [qap, user] = pads(&mut rng, 1024, 0.09);
+        let ciphertext = codec.encrypt(&group, qap).unwrap();
+        let second = codec.decrypt_combined(group.id, &ciphertext.into(), user, Some(spoiled));
+        let Combined::Decoded { group: found, .. } = second.unwrap() else {
+            panic!("a good attempt must decode")
+        };
+        assert!(found.bits.ct_eq(&group.bits));
+    }
+}
+
+/// Two overlapping ranges of channel key never become pads, so that no bit masks two codewords.
+#[test]
+fn the_store_gives_no_bit_into_two_pads() {
+    let mut store = PadStore::new(4);
+    let (epoch, window) = (Epoch(1), WindowId(2));
+    store.insert(epoch, window, BitString::with_len(256).into(), vec![1.0; 256]).unwrap();
+    let place = |start, len| [PadRef { epoch, window, start, len }];
+    let pad = store.take(&place(0, 128)).unwrap();
+    let codec = codec(OtpConfig { n: 128, k: 40, ..OtpConfig::default() });
+    let group = group(&mut ChaCha8Rng::seed_from_u64(16), 40);
+    codec.encrypt(&group, pad).unwrap();
+    assert!(store.take(&place(0, 128)).is_err(), "the same range");
+    assert!(store.take(&place(127, 128)).is_err(), "one bit in common");
+    assert!(store.take(&place(128, 128)).is_ok(), "the other half is fresh");
 }
