@@ -3,7 +3,12 @@
 use crate::messages::{Decryption, Encryption, FinalKey, Opened, OpenedGroup, Pads, Reply, Work};
 use crqkd_bits::{PolyHash64, Toeplitz};
 use crqkd_forwarding::{Answer, Job, Ticket};
-use crqkd_keys::{Group, KeyBuffer};
+use crqkd_keys::{Group, GroupId, KeyBuffer};
+use crqkd_otp::Attempts;
+use std::collections::BTreeMap;
+
+/// Groups whose failed attempts are kept at most.
+const MAX_ATTEMPTS: usize = 64;
 
 /// What comes of a piece of work.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub enum Done {
 #[derive(Debug)]
 pub struct Desk {
     buffer: KeyBuffer,
+    /// What failed attempts at groups left, to be combined with the next one.
+    attempts: BTreeMap<GroupId, Attempts>,
     /// An eavesdropper keeps what she opens under no name that could clash.
     keep: bool,
 }
@@ -34,7 +41,7 @@ impl Desk {
     /// A desk on an empty buffer for `groups` groups and the pads of `windows` windows. Without
     /// `keep` opened groups are not stored.
     pub fn new(groups: usize, windows: usize, keep: bool) -> Self {
-        Desk { buffer: KeyBuffer::new(groups, windows), keep }
+        Desk { buffer: KeyBuffer::new(groups, windows), attempts: BTreeMap::new(), keep }
     }
 
     /// Stores groups of quantum key.
@@ -68,7 +75,10 @@ impl Desk {
                 }
             }
             Job::Decrypt { group, pad, received, .. } => match self.buffer.pads.take(&pad) {
-                Ok(pad) => Done::Decrypt(Decryption { ticket, group, received, pad }),
+                Ok(pad) => {
+                    let earlier = self.attempts.remove(&group);
+                    Done::Decrypt(Decryption { ticket, group, received, pad, earlier })
+                }
                 Err(error) => reply(ticket, Err(error.into())),
             },
             Job::TagBlock { groups, hash_key, .. } => {
@@ -96,6 +106,7 @@ impl Desk {
             }
             Job::Wipe { groups } => {
                 self.buffer.remove(&groups);
+                self.attempts.retain(|group, _| !groups.contains(group));
                 Done::Nothing
             }
             Job::Derive { .. } | Job::DropWindow { .. } => {
@@ -104,9 +115,15 @@ impl Desk {
         }
     }
 
-    /// Stores what the codec has opened. Also a copy of it, for a referee.
+    /// Stores what the codec has opened, or what it could not open yet. Also a copy of an opened group, for a referee.
     pub fn opened(&mut self, opened: Opened) -> (Done, Option<OpenedGroup>) {
-        let Opened { ticket, group, corrected } = opened;
+        let Opened { ticket, group, corrected, again } = opened;
+        if let Some(again) = again {
+            self.attempts.insert(again.group(), again);
+            if self.attempts.len() > MAX_ATTEMPTS {
+                self.attempts.pop_first(); // the oldest group: an eavesdropper's, or one that was given up
+            }
+        }
         let ok = group.is_some();
         let Some(group) = group else {
             return (reply(ticket, Ok(Answer::Decrypted { ok, corrected })), None);

@@ -15,6 +15,7 @@ use crqkd_forwarding::{
     Answer, Direction, Event, Job, Received, RxFrame, Ticket, TxFrame, WireMessage,
 };
 use crqkd_keys::{Epoch, Group, GroupId, KeyId, Pad, PairId, ProbeId, QapId, WindowId};
+use crqkd_otp::Attempts;
 use crqkd_sounding::{Estimate, Frame, Header};
 
 /// Frames that the synchronizer has found.
@@ -151,6 +152,8 @@ pub struct Decryption {
     pub received: Received,
     /// One's own pad, for this one use.
     pub pad: Pad,
+    /// What earlier attempts at the same group left.
+    pub earlier: Option<Attempts>,
 }
 
 /// What came of a [`Decryption`].
@@ -162,6 +165,8 @@ pub struct Opened {
     pub group: Option<Group>,
     /// Pad bits that were corrected.
     pub corrected: u32,
+    /// What the next attempt can be combined with, when this one failed.
+    pub again: Option<Attempts>,
 }
 
 /// What a role begins with, posted to its key buffer once the flowgraph runs.

@@ -4,10 +4,10 @@ use crate::envelope::{holds, pack, unpack};
 use crate::hooks::Hooks;
 use crate::messages::{Decryption, Encryption, Opened, Reply};
 use crqkd_forwarding::Answer;
-use crqkd_otp::{Opening, OtpCodec};
+use crqkd_otp::{Combined, OtpCodec};
 use futuresdr::runtime::dev::prelude::*;
 
-/// Puts groups under pads and opens ciphertexts; a shell on [`crqkd_otp::OtpCodec`].
+/// Puts groups under pads and opens ciphertexts, each combined with what earlier attempts at its group left; a shell on [`crqkd_otp::OtpCodec`].
 ///
 /// # Message Inputs
 ///
@@ -62,12 +62,15 @@ impl PolarOtp {
     }
 
     fn decrypt(&mut self, work: Decryption) -> Pmt {
-        let ticket = work.ticket;
-        match self.otp.decrypt(work.group, &work.received, work.pad) {
-            Ok(Opening::Decoded { group, corrected, .. }) => {
-                pack(Opened { ticket, group: Some(group), corrected: corrected as u32 })
+        let Decryption { ticket, group, received, pad, earlier } = work;
+        match self.otp.decrypt_combined(group, &received, pad, earlier) {
+            Ok(Combined::Decoded { group, corrected, .. }) => {
+                let corrected = corrected as u32;
+                pack(Opened { ticket, group: Some(group), corrected, again: None })
             }
-            Ok(Opening::Retransmit { .. }) => pack(Opened { ticket, group: None, corrected: 0 }),
+            Ok(Combined::Again(attempts)) => {
+                pack(Opened { ticket, group: None, corrected: 0, again: Some(attempts) })
+            }
             Err(error) => {
                 pack(Reply { ticket, answer: Answer::Failed { reason: error.to_string() } })
             }

@@ -2,7 +2,7 @@
 
 use crqkd_air::medium::{Air, Promises};
 use crqkd_bits::{BitString, PolyHash64, SecretBits, Toeplitz};
-use crqkd_blocks::desk::Desk;
+use crqkd_blocks::desk::{Desk, Done};
 use crqkd_blocks::envelope::{holds, pack, unpack};
 use crqkd_blocks::messages::*;
 use crqkd_blocks::radio::file::{Chunk, FileRadio};
@@ -10,7 +10,7 @@ use crqkd_blocks::radio::{RadioError, RadioPort, RadioTx, WireArrival, WireHoriz
 use crqkd_blocks::time_tag::{last_tag, stretches, time_tag};
 use crqkd_blocks::transceiver::Tee;
 use crqkd_blocks::*;
-use crqkd_channel_key::ChannelKeyConfig;
+use crqkd_channel_key::{ChannelKeyConfig, SoftBits};
 use crqkd_forwarding::*;
 use crqkd_keys::{
     Epoch, Group, GroupId, KeyId, MemoryStore, Pad, PadRef, PairId, ProbeId, QapId, Record, UserId,
@@ -463,12 +463,55 @@ fn a_ciphertext_under_another_pad_is_not_opened() {
     let reply: Reply = unpack(&messages(mocker.take_messages(), 0)[0]).unwrap();
     let Answer::Encrypted { ciphertext } = reply.answer else { unreachable!("{reply:?}") };
     let received = crqkd_otp::Received::Exact(ciphertext);
-    let work = Decryption { ticket, group: GroupId(2), received, pad: pad(2) };
+    let work = Decryption { ticket, group: GroupId(2), received, pad: pad(2), earlier: None };
     let mut mocker = Mocker::new(PolarOtp::new(codec(), Hooks::default()));
     mocker.post("codec", pack(work)).unwrap();
     mocker.run();
     let opened: Opened = unpack(&messages(mocker.take_messages(), 0)[0]).unwrap();
     assert!(opened.group.is_none());
+    assert_eq!(opened.again.unwrap().count(), 1);
+}
+
+/// Pads of which a quarter differs are not opened one by one, and are when their attempts add up. The desk keeps what is
+/// left of an attempt for the next one, and wipes it with the group.
+#[test]
+fn attempts_at_a_group_add_up_until_it_is_opened_or_given_up() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let here = codec();
+    let mut otp = Mocker::new(PolarOtp::new(codec(), Hooks::default()));
+    let mut desk = Desk::new(10, 10, true);
+    let mut seen = [0];
+    // How many attempts were handed in with this one, and the answer.
+    let mut attempt = |desk: &mut Desk, number: u32| -> (usize, Answer) {
+        let pad = SecretBits::random(&mut rng, 256);
+        let own: BitString =
+            pad.expose().iter().map(|bit| bit ^ rand::Rng::random_bool(&mut rng, 0.25)).collect();
+        let sent = here.encrypt(&group(2), Pad::uniform(vec![], pad, 1.0)).unwrap();
+        let (ticket, epoch, window) = (Ticket(number.into()), Epoch(3), WindowId(number));
+        let soft = SoftBits { bits: own.into(), llr: vec![0.5; 256].into() };
+        desk.pads(Pads { ticket, epoch, window, soft });
+        let pad = vec![PadRef { epoch, window, start: 0, len: 256 }];
+        let job =
+            Job::Decrypt { group: GroupId(2), attempt: number as u8, pad, received: sent.into() };
+        let Done::Decrypt(work) = desk.work(Work { ticket, job }) else { unreachable!() };
+        let earlier = work.earlier.as_ref().map_or(0, crqkd_otp::Attempts::count);
+        otp.post("codec", pack(work)).unwrap();
+        let [results] = news(&mut otp, &mut seen);
+        let opened: Opened = unpack(&results[0]).unwrap();
+        let (Done::Reply(reply), _) = desk.opened(opened) else { unreachable!() };
+        (earlier, reply.answer)
+    };
+    let failed = Answer::Decrypted { ok: false, corrected: 0 };
+    assert_eq!(attempt(&mut desk, 0), (0, failed.clone()));
+    assert_eq!(attempt(&mut desk, 1).0, 1);
+    desk.work(Work { ticket: Ticket(9), job: Job::Wipe { groups: vec![GroupId(2)] } });
+    assert_eq!(attempt(&mut desk, 2), (0, failed));
+    let opened = (3..9).find(|&number| {
+        let (earlier, answer) = attempt(&mut desk, number);
+        assert_eq!(earlier, number as usize - 2);
+        matches!(answer, Answer::Decrypted { ok: true, corrected } if corrected > 40)
+    });
+    assert!(opened.is_some_and(|number| number > 3), "{opened:?}");
 }
 
 /// A station that does a bit of everything at known times, to watch the block around it.
