@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod decisions;
 mod demo;
 mod exit;
 mod keygen;

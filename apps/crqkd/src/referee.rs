@@ -1,5 +1,6 @@
 //! The referee of a simulation: sees the bits of all sides, which no role does, and counts.
 
+use crate::decisions::{Comparison, Decisions, LinkRate, link_rate, named};
 use crate::message::KeyAtUser;
 use anyhow::{Result, ensure};
 use crqkd_bits::{BitString, Fingerprint, SecretBits};
@@ -9,6 +10,7 @@ use crqkd_experiment::{GroupTally, RunTally, WindowTally};
 use crqkd_flowgraphs::{Notice, Role};
 use crqkd_forwarding::{Direction, Event};
 use crqkd_keys::{Epoch, Group, GroupId, KeyId, PadRef, WindowId};
+use crqkd_otp::OtpConfig;
 use crqkd_scenario::Scenario;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +30,8 @@ type WindowKey = (Epoch, WindowId);
 struct Cell {
     windows: BTreeMap<(Party, WindowKey), WindowBits>,
     sent: BTreeMap<(GroupId, u8), Vec<PadRef>>,
-    tried: BTreeMap<(GroupId, u8), bool>,
+    /// Whether the user opened it, and how many bits were corrected.
+    tried: BTreeMap<(GroupId, u8), (bool, u32)>,
     /// Groups that the user opened to something else than the group.
     wrong: BTreeSet<GroupId>,
     opened: BTreeMap<GroupId, Fingerprint>,
@@ -45,7 +48,7 @@ pub(crate) struct Referee {
     cells: [Cell; 2],
     window_probes: u64,
     window_s: f64,
-    group_bits: u64,
+    otp: OtpConfig,
 }
 
 /// One link after the run.
@@ -62,6 +65,10 @@ pub(crate) struct LinkVerdict {
     pub(crate) cracked: usize,
     /// Groups that were given up.
     pub(crate) burned: usize,
+    /// The same transmissions opened with hard and with soft decisions.
+    pub(crate) decisions: Decisions,
+    /// What the decoder's counts say about the link.
+    pub(crate) rate: LinkRate,
     /// Groups that the user opened.
     pub(crate) opened: BTreeMap<GroupId, Fingerprint>,
     /// How access point, user and eavesdropper ended.
@@ -101,7 +108,7 @@ impl Referee {
             cells: [Cell::default(), Cell::default()],
             window_probes: forwarding.window_probes.into(),
             window_s: f64::from(forwarding.window_probes) / forwarding.probe_rate_hz,
-            group_bits: scenario.otp.k as u64,
+            otp: scenario.otp.clone(),
         }
     }
 
@@ -152,8 +159,14 @@ impl Referee {
     /// When the two ends of a link derived different numbers of bits from one window, which the protocol excludes.
     pub(crate) fn verdict(self) -> Result<Verdict> {
         let [one, two] = self.cells;
-        let count =
-            |cell: &mut Cell| cell.count(self.window_probes, self.window_s, self.group_bits);
+        let group_bits = self.otp.k as u64;
+        let mut comparison = Comparison::new(&self.otp)?;
+        let mut count = |cell: &mut Cell| -> Result<LinkVerdict> {
+            let decisions = cell.decisions(&self.truth, &mut comparison)?;
+            let tried = cell.tried.values();
+            let rate = link_rate(&self.otp, tried.map(|&(ok, count)| ok.then_some(count)));
+            cell.count(self.window_probes, self.window_s, group_bits, decisions, rate)
+        };
         let (mut one, mut two) = (one, two);
         let links = [count(&mut one)?, count(&mut two)?];
         let mut keys: BTreeMap<KeyId, [Option<KeyAtUser>; 2]> = BTreeMap::new();
@@ -172,8 +185,8 @@ impl Cell {
             (crqkd_air::Radio::Qap, Event::GroupSent { group, attempt, pad }) => {
                 self.sent.insert((group, attempt), pad);
             }
-            (crqkd_air::Radio::User, Event::GroupTried { group, attempt, ok, .. }) => {
-                self.tried.insert((group, attempt), ok);
+            (crqkd_air::Radio::User, Event::GroupTried { group, attempt, ok, corrected }) => {
+                self.tried.insert((group, attempt), (ok, corrected));
             }
             (crqkd_air::Radio::Qap, Event::GroupBurned { group }) => {
                 self.burned.insert(group);
@@ -185,7 +198,14 @@ impl Cell {
         }
     }
 
-    fn count(&mut self, window_probes: u64, window_s: f64, group_bits: u64) -> Result<LinkVerdict> {
+    fn count(
+        &mut self,
+        window_probes: u64,
+        window_s: f64,
+        group_bits: u64,
+        decisions: Decisions,
+        rate: LinkRate,
+    ) -> Result<LinkVerdict> {
         let mut tally = RunTally { group_bits, ..RunTally::default() };
         let mut windows = Vec::new();
         let keys: BTreeSet<WindowKey> = self.windows.keys().map(|(_, key)| *key).collect();
@@ -248,6 +268,8 @@ impl Cell {
             observations: [observed(Party::Qap), observed(Party::User), observed(Party::Eve)],
             cracked: self.cracked.len(),
             burned: self.burned.len(),
+            decisions,
+            rate,
             opened: std::mem::take(&mut self.opened),
             endings: std::mem::take(&mut self.endings).into_iter().collect(),
         })
@@ -257,7 +279,7 @@ impl Cell {
         self.sent
             .iter()
             .filter_map(|(&(group, attempt), pad)| {
-                let decoded = *self.tried.get(&(group, attempt))?;
+                let (decoded, _) = *self.tried.get(&(group, attempt))?;
                 Some(GroupVerdict {
                     group,
                     attempt,
@@ -267,6 +289,38 @@ impl Cell {
                 })
             })
             .collect()
+    }
+
+    /// Opens every transmission that the user tried once more, with hard and with soft decisions.
+    fn decisions(
+        &self,
+        truth: &BTreeMap<GroupId, SecretBits>,
+        comparison: &mut Comparison,
+    ) -> Result<Decisions> {
+        let mut total = Decisions::default();
+        for ((group, attempt), pad) in &self.sent {
+            let tried = self.tried.contains_key(&(*group, *attempt));
+            let pads = (self.pad(Party::Qap, pad), self.pad(Party::User, pad));
+            let (true, Some(bits), (Some((sent, _)), Some((own, llr)))) =
+                (tried, truth.get(group), pads)
+            else {
+                continue;
+            };
+            total += comparison.open(&named(*group, bits), sent, &own, &llr)?;
+        }
+        Ok(total)
+    }
+
+    /// One side's pad, when all of it is known.
+    fn pad(&self, party: Party, pad: &[PadRef]) -> Option<(SecretBits, Vec<f32>)> {
+        let (mut bits, mut llr) = (Vec::new(), Vec::new());
+        for place in pad {
+            let window = self.windows.get(&(party, (place.epoch, place.window)))?;
+            let range = place.start as usize..place.end() as usize;
+            llr.extend_from_slice(window.soft.llr.get(range.clone())?);
+            bits.extend(window.soft.bits.expose().slice(range).ok()?.to_bits());
+        }
+        Some((BitString::from_bits(&bits).into(), llr))
     }
 
     /// Disagreement of one side's pad with the access point's.
