@@ -5,8 +5,8 @@ use crate::hooks::Hooks;
 use crate::messages::{Detections, Measurement, Measurements};
 use crqkd_forwarding::{Direction, FrameKind, RxFrame};
 use crqkd_keys::{Epoch, WindowId};
-use crqkd_sounding::{Demodulator, Estimate, Estimator, Frame, Header, SoundingConfig};
-use crqkd_sounding::{PayloadShape, SoundingError};
+use crqkd_sounding::{ChannelEstimate, DelayProfile, Demodulator, Estimate, Estimator, Frame};
+use crqkd_sounding::{Header, PayloadShape, SoundingConfig, SoundingError};
 use futuresdr::runtime::dev::prelude::*;
 
 /// Estimates the channel of each frame and reads what it carries; a shell on
@@ -26,6 +26,8 @@ use futuresdr::runtime::dev::prelude::*;
 pub struct ChannelEstimator {
     estimator: Estimator,
     demodulator: Demodulator,
+    /// Of the frames so far, when estimates of least mean squared error are asked for.
+    profile: Option<DelayProfile>,
     hooks: Hooks,
 }
 
@@ -36,7 +38,9 @@ impl ChannelEstimator {
     /// When a setting is out of range.
     pub fn new(config: &SoundingConfig, hooks: Hooks) -> Result<Self, SoundingError> {
         let demodulator = Demodulator::new(config)?;
-        Ok(ChannelEstimator { estimator: Estimator::new(), demodulator, hooks })
+        let profile = (config.channel == ChannelEstimate::Mmse).then(DelayProfile::new);
+        let estimator = Estimator::with_layout(config.layout);
+        Ok(ChannelEstimator { estimator, demodulator, profile, hooks })
     }
 
     async fn frames(
@@ -58,9 +62,14 @@ impl ChannelEstimator {
     }
 
     fn measure(&mut self, frame: &Frame) -> Measurement {
-        let estimate = self.estimator.estimate(frame);
+        let mut estimate = self.estimator.estimate(frame);
         let header = self.demodulator.header(frame, &estimate);
         let received = header.map(|header| self.receive(frame, &estimate, &header));
+        if let Some(profile) = &mut self.profile {
+            let smoothed = profile.smooth(&estimate);
+            (estimate.cir, estimate.csi) = (smoothed.cir, smoothed.csi);
+            estimate.csi_noise_var = smoothed.csi_noise_var;
+        }
         Measurement { estimate, header, frame: received }
     }
 

@@ -33,6 +33,8 @@ pub mod channel_estimator;
 pub mod desk;
 pub mod envelope;
 pub mod hooks;
+pub mod iq;
+pub mod iq_source;
 pub mod key_buffer;
 pub mod messages;
 pub mod polar_otp;
@@ -48,6 +50,8 @@ pub mod windows;
 
 pub use channel_estimator::ChannelEstimator;
 pub use hooks::Hooks;
+pub use iq::Iq;
+pub use iq_source::IqSource;
 pub use key_buffer::KeyBuffer;
 pub use polar_otp::PolarOtp;
 pub use protocol::Protocol;

@@ -5,7 +5,7 @@ use crate::hooks::Hooks;
 use crate::messages::{Order, Orders};
 use crate::radio::RadioTx;
 use crqkd_forwarding::{Direction, FrameKind, TxFrame, WireMessage};
-use crqkd_sounding::{Header, PayloadShape, SoundingError, Synthesizer};
+use crqkd_sounding::{FrameLayout, Header, PayloadShape, SoundingError, Synthesizer};
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::*;
 
@@ -25,9 +25,9 @@ pub struct Sounder {
 }
 
 impl Sounder {
-    /// A sounder that writes to `radio`.
-    pub fn new(radio: RadioTx<WireMessage>, hooks: Hooks) -> Self {
-        Sounder { synthesizer: Synthesizer::new(), radio, hooks }
+    /// A sounder of frames of this layout that writes to `radio`.
+    pub fn new(layout: FrameLayout, radio: RadioTx<WireMessage>, hooks: Hooks) -> Self {
+        Sounder { synthesizer: Synthesizer::with_layout(layout), radio, hooks }
     }
 
     async fn orders(

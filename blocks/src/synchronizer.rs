@@ -2,10 +2,11 @@
 
 use crate::envelope::pack;
 use crate::hooks::Hooks;
+use crate::iq::Iq;
 use crate::messages::Detections;
 use crate::time_tag::stretches;
 use crqkd_air::medium::Air;
-use crqkd_sounding::{SoundingConfig, SoundingError};
+use crqkd_sounding::{Frame, SoundingConfig, SoundingError};
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::*;
 
@@ -13,7 +14,8 @@ use futuresdr::runtime::dev::prelude::*;
 ///
 /// # Stream Inputs
 ///
-/// `input`: Samples with the tags of [`time_tag`](crate::time_tag).
+/// `input`: Samples ([`Iq`]: floating-point or 16-bit integers) with the tags of
+/// [`time_tag`](crate::time_tag).
 ///
 /// # Message Outputs
 ///
@@ -22,11 +24,15 @@ use futuresdr::runtime::dev::prelude::*;
 #[message_outputs(frames)]
 pub struct Synchronizer<I = DefaultCpuReader<Complex32>>
 where
-    I: CpuBufferReader<Item = Complex32>,
+    I: CpuBufferReader<Item: Iq>,
 {
     #[input]
     input: I,
     synchronizer: crqkd_sounding::Synchronizer,
+    /// What an integer of 32768 stands for.
+    full_scale: f32,
+    /// Frames of the present call.
+    frames: Vec<Frame>,
     time: Air,
     told: Air,
     hooks: Hooks,
@@ -34,7 +40,7 @@ where
 
 impl<I> Synchronizer<I>
 where
-    I: CpuBufferReader<Item = Complex32>,
+    I: CpuBufferReader<Item: Iq>,
 {
     /// A synchronizer before its first sample.
     ///
@@ -44,23 +50,31 @@ where
         let mut input = I::default();
         input.set_min_buffer_size_in_items(crate::transceiver::STREAM_ITEMS);
         let synchronizer = crqkd_sounding::Synchronizer::new(config)?;
-        Ok(Synchronizer { input, synchronizer, time: 0, told: 0, hooks })
+        let frames = Vec::new();
+        Ok(Synchronizer { input, synchronizer, full_scale: 1.0, frames, time: 0, told: 0, hooks })
+    }
+
+    /// Sets what an integer of 32768 stands for, for a stream of integers; 1 at first.
+    pub fn with_full_scale(self, full_scale: f32) -> Self {
+        Synchronizer { full_scale, ..self }
     }
 
     /// Takes everything from the input.
     fn read(&mut self) -> Result<Detections, SoundingError> {
         let (samples, tags) = self.input.slice_with_tags();
-        let mut frames = Vec::new();
+        let frames = &mut self.frames;
         for stretch in stretches(samples.len(), tags) {
             let time = stretch.time.unwrap_or(self.time);
             self.time = time + stretch.range.len() as Air;
-            self.synchronizer.process(time, &samples[stretch.range], &mut frames)?;
+            let (synchronizer, scale) = (&mut self.synchronizer, self.full_scale);
+            Iq::process(synchronizer, time, &samples[stretch.range], scale, frames)?;
             if stretch.last {
-                self.synchronizer.flush(&mut frames);
+                synchronizer.flush(frames);
             }
         }
         let read = samples.len();
         self.input.consume(read);
+        let frames = std::mem::take(frames);
         Ok(Detections { frames, progress: self.synchronizer.progress() })
     }
 }
@@ -68,7 +82,7 @@ where
 #[doc(hidden)]
 impl<I> Kernel for Synchronizer<I>
 where
-    I: CpuBufferReader<Item = Complex32>,
+    I: CpuBufferReader<Item: Iq>,
 {
     async fn work(
         &mut self,

@@ -17,7 +17,7 @@ use crqkd_keys::{
     WindowId,
 };
 use crqkd_otp::{OtpCodec, OtpConfig};
-use crqkd_sounding::{Estimator, Header, PayloadShape, SoundingConfig, Synthesizer};
+use crqkd_sounding::{Estimator, FrameLayout, Header, PayloadShape, SoundingConfig, Synthesizer};
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::__private::KernelInterface;
 use futuresdr::runtime::PortId;
@@ -281,7 +281,9 @@ fn tx_frame(control: &[u8], cipher: Option<BitString>) -> TxFrame {
 #[test]
 fn the_sounder_carries_out_orders_in_order_and_promises_behind_them() {
     let note = Note::default();
-    let mut mocker = Mocker::new(Sounder::new(RadioTx::new(note.clone()), Hooks::default()));
+    let layout = FrameLayout::default();
+    let sounder = Sounder::new(layout, RadioTx::new(note.clone()), Hooks::default());
+    let mut mocker = Mocker::new(sounder);
     let promises = Promises { transmit: 7, wire: 8, listen: 9 };
     let cipher = Some(BitString::with_len(256));
     let list = vec![

@@ -56,7 +56,7 @@ pub mod station;
 
 pub use config::{FlowgraphError, SystemConfig};
 pub use loopback::{LoopbackConfig, RunOptions, Supply, loopback, simulated};
-pub use receive::receive;
+pub use receive::{receive, receive_iq};
 pub use role::Role;
 pub use run::{Finished, Monitor, Running, StopHandle};
 pub use station::{Notice, Outfit, StationRef, eve, qap, user};

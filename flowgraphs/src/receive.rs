@@ -1,15 +1,15 @@
-//! A receiver on stored samples: radio, synchronizer, channel estimator, and out.
+//! A receiver on stored samples: source, synchronizer, channel estimator, and out.
 
 use crate::config::FlowgraphError;
 use crate::run::runtime;
+use crqkd_blocks::iq_source::{Fill, Piece};
 use crqkd_blocks::messages::{Measurement, Measurements};
 use crqkd_blocks::radio::RadioError;
-use crqkd_blocks::radio::file::{Chunk, FileRadio};
-use crqkd_blocks::{ChannelEstimator, Hooks, Synchronizer, Tap, Transceiver};
+use crqkd_blocks::radio::file::Chunk;
+use crqkd_blocks::{ChannelEstimator, Hooks, Iq, IqSource, Synchronizer, Tap};
 use crqkd_sounding::SoundingConfig;
-use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::*;
-use futuresdr::runtime::dev::DefaultCpuReader;
+use futuresdr::runtime::dev::{DefaultCpuReader, DefaultCpuWriter};
 
 /// Measurements that wait for a slow reader; then the receiver waits too.
 const WAITING: usize = 64;
@@ -23,21 +23,58 @@ pub fn receive(
     chunks: impl Iterator<Item = Result<Chunk, RadioError>> + Send + 'static,
     config: &SoundingConfig,
     workers: usize,
+    found: impl FnMut(Measurement) -> bool,
+) -> Result<(), FlowgraphError> {
+    let mut chunks =
+        chunks.filter(|chunk| !chunk.as_ref().is_ok_and(|c| c.samples.is_empty())).peekable();
+    let mut present: Option<Chunk> = None;
+    let mut played = 0;
+    let fill = move |room: &mut [_]| {
+        if present.is_none() {
+            present = chunks.next().transpose()?;
+            played = 0;
+        }
+        let Some(chunk) = &present else { return Ok(None) };
+        let rest = &chunk.samples[played..];
+        let len = rest.len().min(room.len());
+        room[..len].copy_from_slice(&rest[..len]);
+        let time = chunk.time + played as u64;
+        played += len;
+        let mut last = false;
+        if played == chunk.samples.len() {
+            let next = chunks.peek().and_then(|next| next.as_ref().ok());
+            last = next.map(|next| next.time) != Some(time + len as u64);
+            present = None;
+        }
+        Ok(Some(Piece { time, len, last }))
+    };
+    receive_iq(Box::new(fill), 1.0, config, workers, found)
+}
+
+/// [`receive`] for samples of any kind, which `fill` reads into the buffers of the stream; an integer of 32768 stands for
+/// `full_scale`.
+///
+/// # Errors
+/// When a setting is out of range, `fill` fails, or a sample is not a number.
+pub fn receive_iq<S: Iq>(
+    fill: Fill<S>,
+    full_scale: f32,
+    config: &SoundingConfig,
+    workers: usize,
     mut found: impl FnMut(Measurement) -> bool,
 ) -> Result<(), FlowgraphError> {
     let hooks = Hooks::default();
-    let radio = FileRadio::new(chunks);
-    let starter = radio.starter();
     let (sender, measured) = async_channel::bounded::<Measurements>(WAITING);
 
     let mut fg = Flowgraph::new();
-    let transceiver = Transceiver::<_>::new(radio, None, hooks.of("file"));
-    let synchronizer =
-        Synchronizer::<DefaultCpuReader<Complex32>>::new(config, hooks.of("synchronizer"))?;
+    let source = IqSource::<S, DefaultCpuWriter<S>>::new(fill, hooks.of("file"));
+    let starter = source.starter();
+    let synchronizer = Synchronizer::<DefaultCpuReader<S>>::new(config, hooks.of("synchronizer"))?
+        .with_full_scale(full_scale);
     let estimator = ChannelEstimator::new(config, hooks.of("channel estimator"))?;
     let tap = Tap::new(sender, |measurements: Measurements| measurements, hooks.of("tap"));
     connect!(fg,
-        transceiver > synchronizer;
+        source > synchronizer;
         synchronizer.frames | frames.estimator;
         estimator.measurements | r#in.tap;
     );

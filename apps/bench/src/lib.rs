@@ -3,10 +3,12 @@
 //! | module | command |
 //! |---|---|
 //! | [`polar`] | `crqkd bench polar` and `crqkd polar fer` |
+//! | [`receive`] | `crqkd bench receive` |
 //!
 //! Times are CPU time of the process, not wall time, so that a busy machine changes them little.
 
 mod goal;
 pub mod polar;
+pub mod receive;
 
 pub use goal::Goal;

@@ -1,6 +1,7 @@
 //! `crqkd bench`: speed and quality of the parts, each beside what it is to be. One module a part.
 
 mod polar;
+mod receive;
 
 use crate::exit::Outcome;
 use anyhow::Result;
@@ -19,12 +20,15 @@ pub(crate) struct BenchArgs {
 enum Part {
     /// Polar decoders: error rates beside the finite-length bounds, and CPU time a frame on every instruction set.
     Polar(polar::PolarArgs),
+    /// The receiver: frames found, accuracy beside its bounds, and CPU time of flowgraph, frames and kernels.
+    Receive(receive::ReceiveBenchArgs),
 }
 
 /// Runs the benchmark of a part.
 pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     match &args.part {
         Part::Polar(args) => polar::run(args),
+        Part::Receive(args) => receive::run(args),
     }
 }
 

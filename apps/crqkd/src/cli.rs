@@ -1,9 +1,11 @@
 //! What the user can type: one definition for parsing, help and completions.
 
 use crate::bench::BenchArgs;
+use crate::inspect::InspectArgs;
 use crate::polar::PolarArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crqkd_flowgraphs::Role;
+use crqkd_sounding::{ChannelEstimate, FrameLayout, SearchMode, SoundingConfig};
 use std::path::PathBuf;
 
 /// Information-theoretically secure keys for mobile devices: quantum keys between sites, handed over the air under a
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Find sounding frames in a recording; one line a frame.
     Receive(ReceiveArgs),
+    /// Show what a recording holds: level, spectrum, frames, impulse responses.
+    Inspect(InspectArgs),
     /// Turn paired channel measurements of your own into key bits and count their disagreement.
     Keygen(KeygenArgs),
     /// Repeat an experiment of the paper over many seeds.
@@ -109,9 +113,76 @@ pub(crate) struct DemoArgs {
 pub(crate) struct ReceiveArgs {
     /// A raw `.cf32` file at 20 Msample/s, or SigMF (`.sigmf-meta` or `.sigmf-data`).
     pub(crate) file: PathBuf,
+    /// Training sequence of the frames.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Single)]
+    pub(crate) layout: LayoutArg,
+    /// Where frames are looked for.
+    #[arg(long, value_enum, default_value_t = SearchArg::Gated)]
+    pub(crate) search: SearchArg,
+    /// Once three frames have come at equal distances, look only where the next one is expected.
+    #[arg(long)]
+    pub(crate) track: bool,
+    /// Channel estimates of least mean squared error, with the delay profile of the frames before, in place of least
+    /// squares.
+    #[arg(long)]
+    pub(crate) mmse: bool,
+    /// Worker threads of the flowgraph. The result does not depend on it.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
     /// Print one JSON object a frame.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl ReceiveArgs {
+    /// The receiver's settings.
+    pub(crate) fn config(&self) -> SoundingConfig {
+        SoundingConfig {
+            layout: self.layout.into(),
+            search: self.search.into(),
+            tracking: self.track,
+            channel: if self.mmse { ChannelEstimate::Mmse } else { ChannelEstimate::LeastSquares },
+            ..SoundingConfig::default()
+        }
+    }
+}
+
+/// The training sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    /// One M-sequence of 1023 chips.
+    #[value(name = "1023")]
+    Single,
+    /// Two M-sequences of 511 chips.
+    #[value(name = "2x511")]
+    Double,
+}
+
+impl From<LayoutArg> for FrameLayout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Single => Self::Single,
+            LayoutArg::Double => Self::Double,
+        }
+    }
+}
+
+/// Where frames are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchArg {
+    /// Where the energy exceeds the noise floor: frames from -7 dB on.
+    Gated,
+    /// Everywhere.
+    AlwaysCorrelate,
+}
+
+impl From<SearchArg> for SearchMode {
+    fn from(search: SearchArg) -> Self {
+        match search {
+            SearchArg::Gated => Self::Gated,
+            SearchArg::AlwaysCorrelate => Self::AlwaysCorrelate,
+        }
+    }
 }
 
 /// `crqkd keygen`.

@@ -5,6 +5,7 @@ mod cli;
 mod decisions;
 mod demo;
 mod exit;
+mod inspect;
 mod keygen;
 mod message;
 mod polar;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     exit::code(match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Receive(args) => receive::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Keygen(args) => keygen::run(args),
         Command::Reproduce(args) => match &args.experiment {
             Experiment::Table2(args) => reproduce::table2(args),

@@ -4,16 +4,16 @@ use crate::cli::ReceiveArgs;
 use crate::exit::{self, Outcome};
 use crate::progress;
 use anyhow::{Result, bail};
+use crqkd_blocks::Iq;
+use crqkd_blocks::iq_source::{Fill, Piece};
+use crqkd_blocks::messages::Measurement;
 use crqkd_blocks::radio::RadioError;
-use crqkd_blocks::radio::file::Chunk;
-use crqkd_flowgraphs::receive;
-use crqkd_recording::{SampleReader, open_iq};
-use crqkd_sounding::{FrameReport, SAMPLE_RATE_HZ, SoundingConfig};
+use crqkd_flowgraphs::receive_iq;
+use crqkd_recording::{Complex32, Datatype, IqSample, SampleReader, open_iq};
+use crqkd_sounding::{FrameReport, SAMPLE_RATE_HZ};
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Samples that are read at once.
-const CHUNK: usize = 1 << 16;
 
 /// Prints every frame of the file.
 pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
@@ -26,25 +26,36 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
             args.file.display()
         );
     }
+    let config = args.config();
     let bar = progress::bar(reader.total(), "samples");
-    let name = args.file.display().to_string();
-    let fault = Arc::new(Mutex::new(None));
-    let chunks = chunks(reader, name, bar.clone(), Arc::clone(&fault));
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut written = Ok(());
     let (mut frames, mut headers) = (0u64, 0u64);
-    let result = receive(chunks, &SoundingConfig::default(), 1, |measurement| {
+    let fault = Fault::default();
+    let full_scale = reader.full_scale();
+    let workers = usize::from(args.workers);
+    let found = |measurement: Measurement| {
         let report = FrameReport::new(&measurement.estimate, measurement.header);
         frames += 1;
         headers += u64::from(report.header.is_some());
         written = write_frame(&mut out, &report, args.json);
         written.is_ok() && !exit::interrupted()
-    });
+    };
+    let result = match reader.datatype() {
+        Datatype::Cf32Le => {
+            let fill = fill::<Complex32>(reader, &args.file, bar.clone(), fault.clone());
+            receive_iq(fill, full_scale, &config, workers, found)
+        }
+        Datatype::Ci16Le => {
+            let fill = fill::<[i16; 2]>(reader, &args.file, bar.clone(), fault.clone());
+            receive_iq(fill, full_scale, &config, workers, found)
+        }
+    };
     bar.finish_and_clear();
     written?;
     out.flush()?;
     // What the file's reader said is better than what the flowgraph made of it.
-    if let Some(error) = fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(error) = fault.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
     }
     result?;
@@ -55,26 +66,28 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     Ok(Outcome::Ok)
 }
 
-/// The file in pieces; an error is kept for the caller and ends the stream.
-fn chunks(
+/// What the file's reader said when it failed.
+#[derive(Clone, Default)]
+struct Fault(Arc<Mutex<Option<anyhow::Error>>>);
+
+/// Reads the file into the buffers of a stream; an error is kept for the caller and ends the stream.
+fn fill<S: Iq + IqSample>(
     mut reader: SampleReader,
-    name: String,
+    path: &Path,
     bar: indicatif::ProgressBar,
-    fault: Arc<Mutex<Option<anyhow::Error>>>,
-) -> impl Iterator<Item = Result<Chunk, RadioError>> + Send {
-    std::iter::from_fn(move || {
-        let mut samples = Vec::new();
-        match reader.read(&mut samples, CHUNK) {
-            Ok(Some(time)) => {
-                bar.inc(samples.len() as u64);
-                Some(Ok(Chunk { time, samples }))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                let reason = error.to_string();
-                *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
-                Some(Err(RadioError::File { name: name.clone(), reason }))
-            }
+    fault: Fault,
+) -> Fill<S> {
+    let name = path.display().to_string();
+    Box::new(move |room| match reader.read_into(room) {
+        Ok(Some((time, len))) => {
+            bar.inc(len as u64);
+            Ok(Some(Piece { time, len, last: !reader.continues() }))
+        }
+        Ok(None) => Ok(None),
+        Err(error) => {
+            let reason = error.to_string();
+            *fault.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+            Err(RadioError::File { name: name.clone(), reason })
         }
     })
 }

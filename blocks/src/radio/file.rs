@@ -1,6 +1,6 @@
 //! A radio that plays stored samples; it cannot transmit.
 
-use super::{Radio, RadioError, Reception};
+use super::{Radio, RadioError, Ready, Reception};
 use crqkd_air::medium::Air;
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
@@ -27,6 +27,12 @@ impl Starter {
     pub fn start(&self) {
         self.0.0.store(true, Ordering::Release);
         self.0.1.notify(usize::MAX);
+    }
+
+    /// A future that is ready once it has begun; `None` when it has.
+    pub(crate) fn wait(&self) -> Option<Ready> {
+        let ready = self.0.1.listen();
+        (!self.0.0.load(Ordering::Acquire)).then(|| Box::pin(ready) as Ready)
     }
 }
 
@@ -88,9 +94,8 @@ impl Radio for FileRadio {
 
     fn try_recv(&mut self, out: &mut [Complex32]) -> Result<Reception<Infallible>, RadioError> {
         if !self.begun {
-            let ready = self.starter.0.1.listen();
-            if !self.starter.0.0.load(Ordering::Acquire) {
-                return Ok(Reception::Wait(Box::pin(ready)));
+            if let Some(ready) = self.starter.wait() {
+                return Ok(Reception::Wait(ready));
             }
             self.begun = true;
             self.following = self.read()?;

@@ -59,21 +59,66 @@ impl Datatype {
         }
         clipped
     }
+}
 
-    /// Appends the samples in `bytes`, a whole number of them.
-    fn decode(self, bytes: &[u8], full_scale: f32, samples: &mut Vec<Complex32>) {
-        match self {
-            Self::Cf32Le => samples.extend(bytes.as_chunks::<8>().0.iter().map(|b| {
-                let [re, im] =
-                    [[b[0], b[1], b[2], b[3]], [b[4], b[5], b[6], b[7]]].map(f32::from_le_bytes);
-                Complex32::new(re, im)
-            })),
-            Self::Ci16Le => samples.extend(bytes.as_chunks::<4>().0.iter().map(|b| {
-                let [re, im] = [[b[0], b[1]], [b[2], b[3]]]
-                    .map(|x| f32::from(i16::from_le_bytes(x)) / 32768.0 * full_scale);
-                Complex32::new(re, im)
-            })),
+/// A type that samples can be read into.
+pub trait IqSample: Copy + Default {
+    /// Fills `out` from as many samples in `bytes`, stored as `datatype` with this full scale.
+    fn decode(datatype: Datatype, bytes: &[u8], full_scale: f32, out: &mut [Self]);
+    /// Place and value of the first sample that is infinite or not a number.
+    fn not_finite(samples: &[Self]) -> Option<(usize, String)>;
+}
+
+impl IqSample for Complex32 {
+    fn decode(datatype: Datatype, bytes: &[u8], full_scale: f32, out: &mut [Self]) {
+        match datatype {
+            Datatype::Cf32Le => {
+                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                    let [re, im] = [[b[0], b[1], b[2], b[3]], [b[4], b[5], b[6], b[7]]]
+                        .map(f32::from_le_bytes);
+                    *out = Complex32::new(re, im);
+                }
+            }
+            Datatype::Ci16Le => {
+                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    let [re, im] = [[b[0], b[1]], [b[2], b[3]]]
+                        .map(|x| f32::from(i16::from_le_bytes(x)) / 32768.0 * full_scale);
+                    *out = Complex32::new(re, im);
+                }
+            }
         }
+    }
+
+    fn not_finite(samples: &[Self]) -> Option<(usize, String)> {
+        // Such values, and no others, have all exponent bits set. The common case is one pass without a branch.
+        const EXPONENT: u32 = 0x7f80_0000;
+        let bad = |x: f32| x.to_bits() & EXPONENT == EXPONENT;
+        let any = samples.iter().fold(false, |any, s| any | bad(s.re) | bad(s.im));
+        let place = any.then(|| samples.iter().position(|s| bad(s.re) || bad(s.im))).flatten()?;
+        Some((place, samples[place].to_string()))
+    }
+}
+
+/// I and Q; 32768 stands for full scale. Floating-point samples are rounded, and clipped at full scale.
+impl IqSample for [i16; 2] {
+    fn decode(datatype: Datatype, bytes: &[u8], full_scale: f32, out: &mut [Self]) {
+        match datatype {
+            Datatype::Cf32Le => {
+                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                    *out = [[b[0], b[1], b[2], b[3]], [b[4], b[5], b[6], b[7]]]
+                        .map(|x| (f32::from_le_bytes(x) / full_scale * 32768.0).round() as i16);
+                }
+            }
+            Datatype::Ci16Le => {
+                for (out, b) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                    *out = [[b[0], b[1]], [b[2], b[3]]].map(i16::from_le_bytes);
+                }
+            }
+        }
+    }
+
+    fn not_finite(_: &[Self]) -> Option<(usize, String)> {
+        None
     }
 }
 
@@ -136,28 +181,54 @@ impl SampleReader {
         max: usize,
     ) -> Result<Option<u64>, RecordingError> {
         out.clear();
+        let Some(len) = self.next_len(max)? else { return Ok(None) };
+        out.resize(len, Complex32::ZERO);
+        self.fill(out).map(Some)
+    }
+
+    /// Fills the front of `out` (at least 1 long) with the next samples, none across a gap; returns the air time of the
+    /// first and their number, or `None` at the end.
+    pub fn read_into<S: IqSample>(
+        &mut self,
+        out: &mut [S],
+    ) -> Result<Option<(u64, usize)>, RecordingError> {
+        let Some(len) = self.next_len(out.len())? else { return Ok(None) };
+        let time = self.fill(&mut out[..len])?;
+        Ok(Some((time, len)))
+    }
+
+    /// Whether the next sample follows the last without a gap.
+    pub fn continues(&self) -> bool {
+        let next = self.segments.as_slice().iter().find(|segment| segment.len > 0);
+        self.current.len > 0 || next.is_some_and(|next| next.time == self.current.time)
+    }
+
+    /// How many samples, at most `max` (at least 1), come next without a gap; `None` at the end.
+    fn next_len(&mut self, max: usize) -> Result<Option<usize>, RecordingError> {
         while self.current.len == 0 {
             let Some(segment) = self.segments.next() else { return Ok(None) };
             self.current = segment;
             let byte = segment.index * self.datatype.sample_bytes() as u64;
             self.file.seek(SeekFrom::Start(byte)).map_err(io(&self.path, "seek"))?;
         }
+        Ok(Some(self.current.len.min(max.max(1) as u64) as usize))
+    }
+
+    /// Reads so many samples of the present segment; returns the air time of the first.
+    fn fill<S: IqSample>(&mut self, out: &mut [S]) -> Result<u64, RecordingError> {
         let Segment { index, time, len } = self.current;
-        let count = len.min(max.max(1) as u64);
-        self.bytes.resize(count as usize * self.datatype.sample_bytes(), 0);
+        self.bytes.resize(out.len() * self.datatype.sample_bytes(), 0);
         self.file.read_exact(&mut self.bytes).map_err(io(&self.path, "read"))?;
-        self.datatype.decode(&self.bytes, self.full_scale, out);
-        if let Some(bad) = out.iter().position(|x| !x.re.is_finite() || !x.im.is_finite()) {
+        S::decode(self.datatype, &self.bytes, self.full_scale, out);
+        if let Some((bad, found)) = S::not_finite(out) {
             let sample = index + bad as u64;
             let byte = sample * self.datatype.sample_bytes() as u64;
-            let found = out[bad].to_string();
-            return Err(RecordingError::new(
-                &self.path,
-                ErrorKind::NotFinite { sample, byte, found },
-            ));
+            let kind = ErrorKind::NotFinite { sample, byte, found };
+            return Err(RecordingError::new(&self.path, kind));
         }
+        let count = out.len() as u64;
         self.current = Segment { index: index + count, time: time + count, len: len - count };
-        Ok(Some(time))
+        Ok(time)
     }
 
     /// Number of samples in the file.
@@ -168,6 +239,11 @@ impl SampleReader {
     /// Samples a second, where the file says.
     pub fn sample_rate_hz(&self) -> Option<f64> {
         self.sample_rate_hz
+    }
+
+    /// What the integer 32768 stands for.
+    pub fn full_scale(&self) -> f32 {
+        self.full_scale
     }
 
     /// How the samples are stored.
@@ -272,8 +348,11 @@ mod tests {
         let samples = [Complex32::new(1.0, -2.0), Complex32::new(2.5, -0.00004)];
         let mut bytes = Vec::new();
         assert_eq!(Datatype::Ci16Le.encode(&samples, 2.0, &mut bytes), 1);
-        let mut back = Vec::new();
-        Datatype::Ci16Le.decode(&bytes, 2.0, &mut back);
+        let mut back = [Complex32::ZERO; 2];
+        Complex32::decode(Datatype::Ci16Le, &bytes, 2.0, &mut back);
+        let mut integers = [[0; 2]; 2];
+        <[i16; 2]>::decode(Datatype::Ci16Le, &bytes, 2.0, &mut integers);
+        assert_eq!(integers, [[16384, -32768], [32767, -1]]);
         assert_eq!(back[0], samples[0]);
         assert_eq!(back[1], Complex32::new(32767.0 / 16384.0, -1.0 / 16384.0));
     }

@@ -3,12 +3,43 @@
 use serde::{Deserialize, Serialize};
 
 use crate::SoundingError;
+use crate::layout::FrameLayout;
+
+/// Where the synchronizer looks for the training sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SearchMode {
+    /// Where the energy exceeds the noise floor, by 7 % over 960 samples: frames from about −7 dB on.
+    #[default]
+    Gated,
+    /// Everywhere.
+    AlwaysCorrelate,
+}
+
+/// Which channel estimate is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelEstimate {
+    /// Least squares over 32 taps: unbiased, each frame by itself.
+    #[default]
+    LeastSquares,
+    /// Least mean squared error, with the delay profile of the frames before.
+    Mmse,
+}
 
 /// Settings of [`Synchronizer`](crate::Synchronizer), [`Estimator`](crate::Estimator) and
 /// [`Demodulator`](crate::Demodulator).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SoundingConfig {
+    /// Training sequence of the frames.
+    pub layout: FrameLayout,
+    /// Where frames are looked for.
+    pub search: SearchMode,
+    /// Frames that are looked for only where they are expected, once three have come at equal distances.
+    pub tracking: bool,
+    /// Channel estimate that a receiver hands on.
+    pub channel: ChannelEstimate,
     /// A frame is looked at where the correlator energy of 16 consecutive lags, in units of its mean over noise, exceeds
     /// this: 20 to 200. On noise the sum is Gamma(16) distributed, so that 64 is exceeded once in 5·10¹² samples.
     pub detection_threshold: f32,
@@ -22,7 +53,16 @@ pub struct SoundingConfig {
 
 impl Default for SoundingConfig {
     fn default() -> Self {
-        Self { detection_threshold: 64.0, min_snr_db: -11.0, clip_level: None, list_size: 8 }
+        Self {
+            layout: FrameLayout::Single,
+            search: SearchMode::Gated,
+            tracking: false,
+            channel: ChannelEstimate::LeastSquares,
+            detection_threshold: 64.0,
+            min_snr_db: -11.0,
+            clip_level: None,
+            list_size: 8,
+        }
     }
 }
 

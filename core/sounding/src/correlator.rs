@@ -9,7 +9,7 @@ use crate::layout::SEQUENCE_LEN;
 use crate::waveform::sequence_chips;
 
 /// Transform size of the overlap-save correlation.
-pub(crate) const SEARCH_SPAN: usize = 2048;
+pub(crate) const SEARCH_SPAN: usize = 4096;
 
 /// s\[n\] = |Σₖ r\[n+k\]·m\[k\]|² / Σₖ |r\[n+k\]|², k = 0..1023: of mean 1 and exponentially distributed on noise of any
 /// level, 1023 on the sequence itself.

@@ -10,6 +10,8 @@
 //! Everything behind the M-sequence is BPSK in single-carrier blocks of 256 symbols, one a sample, each behind a cyclic
 //! prefix. The 512 bits of the header fill two blocks (A, B), sent four times.
 
+use serde::{Deserialize, Serialize};
+
 /// Samples per second.
 pub const SAMPLE_RATE_HZ: f64 = 20e6;
 /// Samples of the tone, exp(j·2π·n/16).
@@ -24,6 +26,67 @@ pub const SEQUENCE_LEN: usize = 1023;
 pub(crate) const SEQUENCE_START: usize = TONE_LEN + PREFIX_LEN;
 /// Samples of the preamble: tone, prefix and M-sequence.
 pub const PREAMBLE_LEN: usize = SEQUENCE_START + SEQUENCE_LEN;
+
+/// The training sequence of the preamble.
+///
+/// ```text
+///  1023    | tone 256 | CP 64 |        one period of 1023 chips        | header ...
+///  2x511   | tone 256 | CP 64 | period of 511 chips | the same again |1| header ...
+/// ```
+///
+/// In the second layout a header is preceded by one chip more of the periodic sequence, so that it stands where it
+/// stands in the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FrameLayout {
+    /// One M-sequence of 1023 chips.
+    #[default]
+    #[serde(rename = "1023")]
+    Single,
+    /// Two M-sequences of 511 chips.
+    #[serde(rename = "2x511")]
+    Double,
+}
+
+impl FrameLayout {
+    /// Stages of the shift register.
+    pub(crate) const fn stages(self) -> usize {
+        match self {
+            Self::Single => 10,
+            Self::Double => 9,
+        }
+    }
+
+    /// Distance of the register's second tap: s\[i\] = s\[i − stages\] xor s\[i − tap\].
+    pub(crate) const fn second_tap(self) -> usize {
+        match self {
+            Self::Single => 7,
+            Self::Double => 5,
+        }
+    }
+
+    /// Chips of one period of the sequence: 1023 or 511.
+    pub const fn period(self) -> usize {
+        (1 << self.stages()) - 1
+    }
+
+    /// Periods sent: 1 or 2.
+    pub const fn periods(self) -> usize {
+        match self {
+            Self::Single => 1,
+            Self::Double => 2,
+        }
+    }
+
+    /// Samples of the training sequence: 1023 or 1022.
+    pub const fn sequence_len(self) -> usize {
+        self.period() * self.periods()
+    }
+
+    /// Samples of a frame without header: 1343 or 1342.
+    pub const fn preamble_len(self) -> usize {
+        SEQUENCE_START + self.sequence_len()
+    }
+}
 
 /// Symbols of a single-carrier block.
 pub const BLOCK_SYMBOLS: usize = 256;

@@ -44,43 +44,56 @@
 //! | `layout`, `waveform` | lengths of the frame's parts; tone and M-sequence |
 //! | `header`, `coding` | [`Header`] and its 96 bits; polar codes of header and control bytes |
 //! | `synthesizer` | [`Synthesizer`]: bursts |
-//! | `correlator`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
-//! | `cfo`, `mtransform`, `estimator` | [`Estimator`]: offset, channel, noise |
+//! | `gate`, `mtransform`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
+//! | `cfo`, `estimator`, `profile` | [`Estimator`]: offset, channel, noise; [`DelayProfile`]: channel of least error |
+//! | `kernels`, `simd` | inner loops, and their versions for the processor at hand |
 //! | `equalizer`, `phase`, `refine`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
-//! | `report` | [`FrameReport`]: one JSON line a frame |
+//! | `report`, `spectrum` | [`FrameReport`]: one JSON line a frame; [`Spectrum`] |
+//! | `workload` | [`workloads`]: each kernel by itself, for benchmarks |
 
 mod cfo;
 mod coding;
 mod config;
+#[cfg(test)]
 mod correlator;
 mod demodulator;
 mod equalizer;
 mod error;
 mod estimator;
 mod frame;
+mod gate;
 mod header;
+mod kernels;
 mod layout;
 mod mtransform;
 mod phase;
+mod profile;
 mod refine;
 mod report;
 mod rotate;
+mod simd;
+mod spectrum;
 mod synchronizer;
 mod synthesizer;
+mod tracker;
 mod waveform;
+mod workload;
 
-pub use config::SoundingConfig;
+pub use config::{ChannelEstimate, SearchMode, SoundingConfig};
 pub use demodulator::{Demodulator, Payload};
 pub use error::SoundingError;
 pub use estimator::{Estimate, Estimator};
 pub use frame::Frame;
 pub use header::{Direction, FrameKind, HEADER_BITS, Header, MAX_INDEX, MAX_WINDOW, PayloadShape};
 pub use layout::{
-    BLOCK_LEN, BLOCK_SYMBOLS, CARRIERS, CONTROL_BLOCK_BYTES, HEADER_FRAME_LEN, HEADER_LEN,
-    MAX_CIPHER_BITS, MAX_CONTROL_BLOCKS, MAX_CONTROL_BYTES, MAX_FRAME_LEN, PEAK_TAP, PREAMBLE_LEN,
-    PREFIX_LEN, SAMPLE_RATE_HZ, SEQUENCE_LEN, TAPS, TONE_LEN, carriers,
+    BLOCK_LEN, BLOCK_SYMBOLS, CARRIERS, CONTROL_BLOCK_BYTES, FrameLayout, HEADER_FRAME_LEN,
+    HEADER_LEN, MAX_CIPHER_BITS, MAX_CONTROL_BLOCKS, MAX_CONTROL_BYTES, MAX_FRAME_LEN, PEAK_TAP,
+    PREAMBLE_LEN, PREFIX_LEN, SAMPLE_RATE_HZ, SEQUENCE_LEN, TAPS, TONE_LEN, carriers,
 };
+pub use profile::{DelayProfile, Smoothed};
 pub use report::FrameReport;
+pub use spectrum::Spectrum;
 pub use synchronizer::Synchronizer;
 pub use synthesizer::Synthesizer;
 pub use waveform::{preamble, sequence_bits, sequence_chips, tone};
+pub use workload::{Workload, workloads};

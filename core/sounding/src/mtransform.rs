@@ -1,141 +1,160 @@
 //! Fast correlation with every shift of the M-sequence.
 //!
-//! Each chip is a parity of the ten bits of the shift register, s\[i+k\] = ⟨g_k, a_i⟩ with the register's content a_i and
-//! a vector g_k that depends on the shift only. So the correlation with all shifts is a Walsh-Hadamard transform between
-//! two permutations (Cohn and Lempel 1977): 10·1024 additions in place of 1023².
+//! Each chip is a parity of the bits of the shift register, s\[i+k\] = ⟨g_k, a_i⟩ with the register's content a_i and a
+//! vector g_k that depends on the shift only. So the correlation with all shifts is a Walsh-Hadamard transform between
+//! two permutations (Cohn and Lempel, "On fast M-sequence transforms", IEEE Trans. Inf. Theory 1977): 10·1024 additions
+//! in place of 1023².
 
 use num_complex::Complex32;
 
-use crate::layout::SEQUENCE_LEN;
-use crate::waveform::{STAGES, sequence_bits};
+use crate::kernels::{LANES, Lane, walsh_place};
+use crate::layout::FrameLayout;
+use crate::simd;
+use crate::waveform::period_bits;
 
-const SIZE: usize = 1 << STAGES;
-
-/// Circular correlation of 1023 samples with the M-sequence.
+/// Circular correlation of the samples of a training sequence with its M-sequence.
 pub(crate) struct MTransform {
+    period: usize,
+    periods: usize,
     /// Place of sample n before the transform: the register content a_n.
-    place: [u16; SEQUENCE_LEN],
+    place: Vec<u16>,
     /// Place of lag l after the transform: g_{−l}.
-    result: [u16; SEQUENCE_LEN],
-    work: Vec<f32>,
+    result: Vec<u16>,
+    /// Lag of each place after the transform.
+    lags: Vec<u16>,
+    work: Vec<Lane>,
+    spare: Vec<Lane>,
 }
 
 impl MTransform {
-    pub(crate) fn new() -> Self {
-        let s = sequence_bits();
-        let mut place = [0; SEQUENCE_LEN];
-        for (n, address) in place.iter_mut().enumerate() {
-            for b in 0..STAGES {
-                *address |= u16::from(s[(n + b) % SEQUENCE_LEN]) << b;
+    pub(crate) fn new(layout: FrameLayout) -> Self {
+        let (period, stages) = (layout.period(), layout.stages());
+        let size = period + 1;
+        let s = period_bits(layout);
+        let register = |n: usize| (0..stages).map(|b| usize::from(s[(n + b) % period]) << b).sum();
+        let contents: Vec<usize> = (0..period).map(register).collect();
+        let mut shift = vec![0usize; period];
+        for k in 0..period {
+            shift[k] = if k < stages {
+                1 << k
+            } else {
+                shift[k - stages] ^ shift[k - layout.second_tap()]
+            };
+        }
+        let of_lag = |l: usize| shift[(period - l) % period];
+        let after = |place: usize| walsh_place(place, size) as u16;
+        let result: Vec<u16> = (0..period).map(|l| after(of_lag(l))).collect();
+        let mut lags = vec![0; size];
+        for (lag, &place) in result.iter().enumerate() {
+            lags[usize::from(place)] = lag as u16;
+        }
+        Self {
+            period,
+            periods: layout.periods(),
+            place: contents.iter().map(|&a| a as u16).collect(),
+            result,
+            lags,
+            work: vec![[0.0; LANES]; size / 4],
+            spare: vec![[0.0; LANES]; size / 4],
+        }
+    }
+
+    /// Samples of a window: all periods.
+    pub(crate) fn len(&self) -> usize {
+        self.period * self.periods
+    }
+
+    /// Takes r\[0..N\], N = [`MTransform::len`]; afterwards [`MTransform::lag`] gives
+    /// c\[l\] = Σₙ r\[n\]·m\[(n − l) mod period\].
+    pub(crate) fn run(&mut self, r: &[Complex32]) {
+        // Content 0 does not occur in the register: its place stays empty.
+        set(&mut self.work, 0, Complex32::ZERO);
+        let (first, second) = r[..self.len()].split_at(self.period);
+        if self.periods == 1 {
+            for (&place, &value) in self.place.iter().zip(first) {
+                set(&mut self.work, place, value);
+            }
+        } else {
+            for ((&place, a), b) in self.place.iter().zip(first).zip(second) {
+                set(&mut self.work, place, a + b);
             }
         }
-        let mut shift = [0u16; SEQUENCE_LEN];
-        for k in 0..SEQUENCE_LEN {
-            shift[k] = if k < STAGES { 1 << k } else { shift[k - 10] ^ shift[k - 7] };
-        }
-        let mut result = [0; SEQUENCE_LEN];
-        for (l, address) in result.iter_mut().enumerate() {
-            *address = shift[(SEQUENCE_LEN - l) % SEQUENCE_LEN];
-        }
-        Self { place, result, work: vec![0.0; 2 * SIZE] }
+        simd::walsh_hadamard(&mut self.work, &mut self.spare);
     }
 
-    /// Takes r\[0..1023\]; afterwards [`MTransform::lag`] gives c\[l\] = Σₙ r\[n\]·m\[(n − l) mod 1023\].
-    pub(crate) fn run(&mut self, r: &[Complex32; SEQUENCE_LEN]) {
-        // Content 0 does not occur in the register: its place stays empty.
-        self.work[0] = 0.0;
-        self.work[1] = 0.0;
-        for (&address, value) in self.place.iter().zip(r) {
-            let at = 2 * usize::from(address);
-            self.work[at] = value.re;
-            self.work[at + 1] = value.im;
-        }
-        walsh_hadamard(&mut self.work);
-    }
-
-    /// The reverse: x\[n\] = Σ h\[l\]·m\[(n − l) mod 1023\] for taps h at consecutive lags from `first`.
-    pub(crate) fn expand(
-        &mut self,
-        first: isize,
-        taps: &[Complex32],
-        x: &mut [Complex32; SEQUENCE_LEN],
-    ) {
-        self.work.fill(0.0);
-        for (l, tap) in taps.iter().enumerate() {
-            let lag = (first + l as isize).rem_euclid(SEQUENCE_LEN as isize) as usize;
-            let at = 2 * usize::from(self.result[lag]);
-            self.work[at] = tap.re;
-            self.work[at + 1] = tap.im;
-        }
-        walsh_hadamard(&mut self.work);
-        for (value, &address) in x.iter_mut().zip(&self.place) {
-            let at = 2 * usize::from(address);
-            *value = Complex32::new(self.work[at], self.work[at + 1]);
-        }
-    }
-
-    /// Correlation at a lag, taken modulo 1023.
+    /// Correlation at a lag, taken modulo the period.
     pub(crate) fn lag(&self, lag: isize) -> Complex32 {
-        let lag = lag.rem_euclid(SEQUENCE_LEN as isize) as usize;
-        let at = 2 * usize::from(self.result[lag]);
-        Complex32::new(self.work[at], self.work[at + 1])
+        let lag = lag.rem_euclid(self.period as isize) as usize;
+        get(&self.work, self.result[lag])
+    }
+
+    /// The lag of the largest correlation, and its |c|². Destroys the sum of the samples, which belongs to no lag.
+    pub(crate) fn peak(&mut self) -> (usize, f32) {
+        set(&mut self.work, 0, Complex32::ZERO);
+        let (place, power) = simd::peak(&self.work);
+        (usize::from(self.lags[place]), power)
     }
 }
 
-/// Unnormalised transform of interleaved complex values, two stages at a time.
-fn walsh_hadamard(x: &mut [f32]) {
-    for group in x.chunks_exact_mut(8) {
-        for part in 0..2 {
-            let (a, b, c, d) = (group[part], group[part + 2], group[part + 4], group[part + 6]);
-            let (ab, a_b, cd, c_d) = (a + b, a - b, c + d, c - d);
-            group[part] = ab + cd;
-            group[part + 2] = a_b + c_d;
-            group[part + 4] = ab - cd;
-            group[part + 6] = a_b - c_d;
-        }
-    }
-    let mut half = 8;
-    while half < x.len() {
-        for group in x.chunks_exact_mut(4 * half) {
-            let (low, high) = group.split_at_mut(2 * half);
-            let (a, b) = low.split_at_mut(half);
-            let (c, d) = high.split_at_mut(half);
-            for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-                let (ab, a_b, cd, c_d) = (*a + *b, *a - *b, *c + *d, *c - *d);
-                *a = ab + cd;
-                *b = a_b + c_d;
-                *c = ab - cd;
-                *d = a_b - c_d;
-            }
-        }
-        half *= 4;
-    }
+fn set(work: &mut [Lane], place: u16, value: Complex32) {
+    let lane = &mut work[usize::from(place / 4)];
+    let at = usize::from(2 * (place % 4));
+    (lane[at], lane[at + 1]) = (value.re, value.im);
+}
+
+fn get(work: &[Lane], place: u16) -> Complex32 {
+    let lane = &work[usize::from(place / 4)];
+    let at = usize::from(2 * (place % 4));
+    Complex32::new(lane[at], lane[at + 1])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::waveform::sequence_chips;
+    use crate::waveform::period_chips;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    /// The circular correlation at a lag is that of the sequence there, where the window is all prefix and sequence: the
+    /// overlap-save correlator is the reference.
+    #[test]
+    fn agrees_with_the_overlap_save_correlator_on_a_frame() {
+        let mut samples = vec![Complex32::new(0.01, 0.0); 700];
+        samples.extend(crate::preamble(FrameLayout::Single));
+        let mut statistic = Vec::new();
+        crate::correlator::Correlator::new().run(&samples, &mut statistic);
+        let sequence = 700 + 320;
+        assert!(statistic[sequence] > 1000.0);
+        let mut transform = MTransform::new(FrameLayout::Single);
+        transform.run(&samples[sequence - 20..]);
+        let (lag, power) = transform.peak();
+        assert_eq!(lag, 20);
+        assert!((power / 1023.0 / statistic[sequence] - 1.0).abs() < 1e-3);
+    }
 
     #[test]
     fn equals_the_plain_correlation() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let r: [Complex32; SEQUENCE_LEN] = std::array::from_fn(|_| {
-            Complex32::new(rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0))
-        });
-        let m = sequence_chips();
-        let mut transform = MTransform::new();
-        transform.run(&r);
-        for lag in 0..SEQUENCE_LEN {
-            let plain: Complex32 =
-                (0..SEQUENCE_LEN).map(|n| r[n] * m[(n + SEQUENCE_LEN - lag) % SEQUENCE_LEN]).sum();
-            assert!((plain - transform.lag(lag as isize)).norm() < 1e-3, "lag {lag}");
-            assert_eq!(
-                transform.lag(lag as isize),
-                transform.lag(lag as isize - SEQUENCE_LEN as isize)
-            );
+        for layout in [FrameLayout::Single, FrameLayout::Double] {
+            let n = layout.sequence_len();
+            let draw = |_| Complex32::new(rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
+            let r: Vec<Complex32> = (0..n).map(draw).collect();
+            let m = period_chips(layout);
+            let chip = |n: usize, lag: usize| m[(n + m.len() - lag) % m.len()];
+            let mut transform = MTransform::new(layout);
+            assert_eq!(transform.len(), n);
+            transform.run(&r);
+            let mut best = (0, 0.0);
+            for lag in 0..m.len() {
+                let plain: Complex32 = (0..n).map(|n| r[n] * chip(n, lag)).sum();
+                let got = transform.lag(lag as isize);
+                assert!((plain - got).norm() < 1e-3, "lag {lag}");
+                assert_eq!(got, transform.lag(lag as isize - m.len() as isize));
+                if got.norm_sqr() > best.1 {
+                    best = (lag, got.norm_sqr());
+                }
+            }
+            assert_eq!(transform.peak(), best);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use num_complex::{Complex32, Complex64};
 
+use crate::simd;
+
 /// Samples between two exact phases.
 const STRIDE: usize = 64;
 
@@ -16,10 +18,7 @@ pub(crate) fn derotate(src: &[Complex32], omega: f64, phase: f64, dst: &mut [Com
     });
     let mut start = Complex64::from_polar(1.0, -phase);
     for (src, dst) in src.chunks(STRIDE).zip(dst.chunks_mut(STRIDE)) {
-        let at = narrow(start);
-        for ((dst, src), phasor) in dst.iter_mut().zip(src).zip(&table) {
-            *dst = src * (at * phasor);
-        }
+        simd::turn(src, narrow(start), &table, dst);
         start *= turn;
     }
 }

@@ -1,34 +1,49 @@
 //! From a stream of samples to frames.
 //!
 //! ```text
-//!  begin                                   lag                          end
-//!    |<-- 320 -->|...decided lags...........|...lags to be searched......|  buffer
-//!                                           ^ crossing -> peak within 48 lags -> measure, read the header, wait for
-//!                                             the frame's end -> Frame; the search goes on behind it
+//!           |<-- tone 256 -->|<-CP 64->|<------ training sequence, 1023 ------>|
+//!  window:              |<----------------- 1023 ------------------>|            one Walsh-Hadamard transform
+//!                                                    |<----------------- 1023 ------------------>|  the next, 512 later
 //! ```
 //!
+//! A window is correlated with all shifts of the periodic sequence at once ([`MTransform`]). Of a frame whose sequence
+//! starts from 224 samples before to 288 after the window's start, the prefix included, it holds 799 samples at
+//! least, so that windows 512 apart see every frame with a loss of 2.2 dB at most. The largest lag of a window, if it
+//! stands out of the noise, is a candidate; where the sequence would then start is transformed exactly, and decides. In
+//! gated mode, windows that are no louder than the noise floor are passed over ([`Gate`]).
+//!
 //! All decisions depend on positions within the contiguous stretch alone, so that any split of the stream gives the same
-//! frames. The statistic is that of the M-sequence itself ([`Correlator`]): with frequency-selective fading the tone may
-//! vanish, the sequence does not.
+//! frames. Nothing is allocated but the samples of a frame that is handed over.
 
 use num_complex::Complex32;
 
-use crate::correlator::{Correlator, SEARCH_SPAN};
-use crate::estimator::{RECENTRE_MAX, is_frame};
+use crate::config::SearchMode;
+use crate::estimator::{Estimator, RECENTRE_MAX};
 use crate::frame::Peek;
-use crate::layout::{HEADER_FRAME_LEN, PREAMBLE_LEN, SEQUENCE_START};
-use crate::{Demodulator, Estimator, Frame, SoundingConfig, SoundingError};
+use crate::gate::Gate;
+use crate::layout::{FrameLayout, HEADER_FRAME_LEN, PREFIX_LEN, SEQUENCE_START, WINDOW_ADVANCE};
+use crate::mtransform::MTransform;
+use crate::tracker::Tracker;
+use crate::{Demodulator, Frame, SoundingConfig, SoundingError, simd};
 
-/// Lags whose statistic is added up: paths of one channel.
-const SPREAD: usize = 16;
-/// Lags behind a crossing among which the strongest path is sought.
-const PEAK_SEARCH: usize = 48;
+/// Distance of windows.
+const HOP: u64 = 512;
+/// How far behind the window's start a sequence may start that this window is to see.
+const BEHIND: u64 = (HOP + PREFIX_LEN as u64) / 2;
+/// The same, before.
+const BEFORE: u64 = HOP - BEHIND;
+/// Correlation energy of a lag, in units of its mean over noise, that makes a candidate: one window of noise in 400.
+const CANDIDATE: f32 = 13.0;
+/// [`SoundingConfig::detection_threshold`] of a frame at a predicted place: on noise once in 10⁵ such places.
+const EXPECTED: f32 = 45.0;
 /// How much earlier than its correlation peak a frame may turn out to start.
 const MARGIN: u64 = 16;
+/// The gate stays open for so many samples behind a frame: the next one may follow at once.
+const OPEN_BEHIND: u64 = 2048;
 /// Latest time of samples.
 const MAX_TIME: u64 = u64::MAX / 2;
 /// Decided samples that may stay in the buffer.
-const SLACK: usize = 8192;
+const SLACK: usize = 16384;
 
 /// Streaming detector of sounding frames.
 ///
@@ -37,7 +52,9 @@ const SLACK: usize = 8192;
 /// path) to the end of its M-sequence; header and payload may be cut off by the stretch's end.
 pub struct Synchronizer {
     config: SoundingConfig,
-    correlator: Correlator,
+    layout: FrameLayout,
+    gate: Gate,
+    transform: MTransform,
     estimator: Estimator,
     demodulator: Demodulator,
     /// First sample of the stretch, and the one after its last so far.
@@ -48,18 +65,23 @@ pub struct Synchronizer {
     /// Samples from `base` to `end`.
     buffer: Vec<Complex32>,
     base: u64,
-    /// First lag (air time of a frame's M-sequence) that is not decided.
+    /// The next window to be transformed.
+    window: u64,
+    /// First lag (air time of a frame's M-sequence) that may belong to a frame.
     lag: u64,
-    /// Statistic of the lags from `statistic_base`.
-    statistic: Vec<f32>,
-    statistic_base: u64,
-    sums: Vec<f32>,
+    /// Windows before this are transformed whatever their energy.
+    open_until: u64,
+    tracker: Tracker,
     pending: Option<Pending>,
 }
 
 /// A frame that was seen and is not complete.
 enum Pending {
-    /// The correlation has its peak at this lag.
+    /// This lag stands out in the present window.
+    Candidate(u64),
+    /// The sequence is expected at this lag.
+    Expected(u64),
+    /// The sequence starts at this lag.
     Peak(u64),
     /// Measured; the frame's samples end before this time.
     Measured(Box<Peek>, u64),
@@ -74,17 +96,19 @@ impl Synchronizer {
         Ok(Self {
             demodulator: Demodulator::new(config)?,
             config: config.clone(),
-            correlator: Correlator::new(),
-            estimator: Estimator::new(),
+            layout: config.layout,
+            gate: Gate::new(),
+            transform: MTransform::new(config.layout),
+            estimator: Estimator::with_layout(config.layout),
             begin: 0,
             end: 0,
             closed: true,
             buffer: Vec::new(),
             base: 0,
+            window: 0,
             lag: 0,
-            statistic: Vec::new(),
-            statistic_base: 0,
-            sums: Vec::new(),
+            open_until: 0,
+            tracker: Tracker::default(),
             pending: None,
         })
     }
@@ -101,25 +125,61 @@ impl Synchronizer {
         samples: &[Complex32],
         frames: &mut Vec<Frame>,
     ) -> Result<(), SoundingError> {
+        self.check(time)?;
+        if !simd::all_finite(samples) {
+            let good = |s: &Complex32| s.re.is_finite() && s.im.is_finite();
+            let at = samples.iter().position(|s| !good(s)).unwrap_or(0);
+            return Err(SoundingError::NotFinite { position: time + at as u64 });
+        }
+        self.begin_at(time, samples.len(), frames);
+        self.buffer.extend_from_slice(samples);
+        self.advance(frames);
+        Ok(())
+    }
+
+    /// [`Synchronizer::process`] for samples of two 16-bit integers, I and Q, of which 32768 stands for `full_scale`.
+    /// Frames and estimates are those of the same samples as floating-point numbers, bit by bit.
+    ///
+    /// # Errors
+    /// When the time is before the end of the last samples or absurd; nothing of the call is taken then.
+    pub fn process_ci16(
+        &mut self,
+        time: u64,
+        samples: &[[i16; 2]],
+        full_scale: f32,
+        frames: &mut Vec<Frame>,
+    ) -> Result<(), SoundingError> {
+        self.check(time)?;
+        self.begin_at(time, samples.len(), frames);
+        let at = self.buffer.len();
+        self.buffer.resize(at + samples.len(), Complex32::ZERO);
+        simd::widen_ci16(samples, full_scale, &mut self.buffer[at..]);
+        self.advance(frames);
+        Ok(())
+    }
+
+    fn check(&self, time: u64) -> Result<(), SoundingError> {
         if time > MAX_TIME {
             return Err(SoundingError::TimeRange { time, max: MAX_TIME });
         }
         if time < self.end {
             return Err(SoundingError::TimeReversed { expected: self.end, got: time });
         }
-        if let Some(at) = not_finite(samples) {
-            return Err(SoundingError::NotFinite { position: time + at as u64 });
-        }
+        Ok(())
+    }
+
+    /// Prepares for `count` samples from `time` on.
+    fn begin_at(&mut self, time: u64, count: usize, frames: &mut Vec<Frame>) {
         if time > self.end {
             self.flush(frames);
         }
-        if self.closed && !samples.is_empty() {
+        if self.closed && count > 0 {
             self.open(time);
         }
-        self.buffer.extend_from_slice(samples);
-        self.end = self.end.max(time) + samples.len() as u64;
-        self.advance(frames);
-        Ok(())
+        self.end = self.end.max(time) + count as u64;
+        if self.closed {
+            self.seek(self.end); // no stretch, nothing to look for
+        }
     }
 
     /// Ends the stretch: frames that reach to its end are appended. The next samples start a new stretch even if they
@@ -134,8 +194,8 @@ impl Synchronizer {
         match &self.pending {
             _ if self.closed => self.end,
             Some(Pending::Measured(peek, _)) => peek.estimate.start,
-            Some(Pending::Peak(_)) | None => {
-                self.lag.saturating_sub(SEQUENCE_START as u64 + MARGIN).max(self.begin)
+            Some(_) | None => {
+                self.least_lag().saturating_sub(SEQUENCE_START as u64 + MARGIN).max(self.begin)
             }
         }
     }
@@ -143,18 +203,34 @@ impl Synchronizer {
     fn open(&mut self, time: u64) {
         self.closed = false;
         (self.begin, self.end, self.base) = (time, time, time);
-        self.lag = time + SEQUENCE_START as u64;
-        self.statistic_base = self.lag;
-        self.statistic.clear();
+        self.seek(time + SEQUENCE_START as u64);
+        self.open_until = time;
+        self.tracker = Tracker::default();
+        self.gate.reset();
         self.buffer.clear();
         self.pending = None;
     }
 
+    /// Looks for lags from `lag` on.
+    fn seek(&mut self, lag: u64) {
+        self.lag = lag;
+        self.window = lag + BEFORE;
+    }
+
+    /// The least lag at which the present window may find a frame.
+    fn least_lag(&self) -> u64 {
+        self.lag.max(self.window.saturating_sub(BEFORE + MARGIN))
+    }
+
     /// Decides whatever the samples allow.
     fn advance(&mut self, frames: &mut Vec<Frame>) {
+        let whole = (self.begin + self.gate.wanted()).saturating_sub(self.base) as usize;
+        self.gate.take(self.buffer.get(whole..).unwrap_or_default());
         loop {
             let moved = match self.pending.take() {
                 None => self.search(),
+                Some(Pending::Candidate(lag)) => self.decide(lag),
+                Some(Pending::Expected(lag)) => self.expect(lag),
                 Some(Pending::Peak(peak)) => self.measure(peak),
                 Some(Pending::Measured(peek, until)) => self.complete(peek, until, frames),
             };
@@ -165,58 +241,106 @@ impl Synchronizer {
         self.forget();
     }
 
-    /// Looks for the next crossing and its peak; false when samples are missing or all are decided.
+    /// Transforms windows until one has a candidate; false when samples are missing or all are decided.
     fn search(&mut self) -> bool {
+        let len = self.transform.len() as u64;
         loop {
-            let Some(from) = self.available(SPREAD) else { return false };
-            let window = &self.statistic[from..];
-            // Fewer than SPREAD lags are left at the end of a closed stretch only.
-            let count =
-                if window.len() < SPREAD { window.len() } else { window.len() - SPREAD + 1 };
-            let sums = sums_ahead(window, &mut self.sums);
-            let threshold = self.config.detection_threshold;
-            let Some(crossing) = sums[..count].iter().position(|&sum| sum > threshold) else {
-                self.lag += count as u64;
-                continue;
-            };
-            self.lag += crossing as u64;
-            let Some(from) = self.available(PEAK_SEARCH) else { return false };
-            let window = &self.statistic[from..];
-            let window = &window[..window.len().min(PEAK_SEARCH)];
-            let best = (0..window.len()).max_by(|&a, &b| window[a].total_cmp(&window[b]));
-            self.pending = Some(Pending::Peak(self.lag + best.unwrap_or(0) as u64));
-            return true;
+            if self.window + len > self.end {
+                // The last window of a stretch ends with it.
+                let last = self.end.checked_sub(len).filter(|&last| last >= self.least_lag());
+                let Some(last) = last.filter(|_| self.closed) else { return false };
+                self.seek(self.least_lag());
+                self.window = last;
+            }
+            let last = self.closed && self.window + len == self.end;
+            if let Some(lag) = self.candidate() {
+                self.pending = Some(Pending::Candidate(lag));
+                return true;
+            }
+            self.next_window(last);
         }
     }
 
-    /// Place of the present lag in the statistic, with `count` values from there on; fewer only at the end of a closed
-    /// stretch. `None` when samples are missing or nothing is left.
-    fn available(&mut self, count: usize) -> Option<usize> {
-        loop {
-            if self.lag > self.statistic_base + self.statistic.len() as u64 {
-                // Behind a frame: nothing inside it is correlated.
-                self.statistic.clear();
-                self.statistic_base = self.lag;
+    fn next_window(&mut self, last: bool) {
+        // Behind the last window of a stretch there is no lag any more.
+        self.window = if last { self.end + BEFORE + MARGIN } else { self.window + HOP };
+    }
+
+    /// The lag that stands out in the present window, if one does.
+    fn candidate(&mut self) -> Option<u64> {
+        let gated = self.config.search == SearchMode::Gated && self.window >= self.open_until;
+        if gated && !self.gate.is_open(self.window - self.begin) {
+            return None;
+        }
+        let at = (self.window - self.base) as usize;
+        let window = &self.buffer[at..at + self.transform.len()];
+        self.transform.run(window);
+        let (lag, power) = self.transform.peak();
+        (power > CANDIDATE * simd::energy(window)).then_some(self.window + lag as u64)
+    }
+
+    /// Finds out at which of the starts that the periodic correlation leaves open the sequence begins: a lag stands for
+    /// every lag one period away, and for one period of the two, when there are two.
+    fn decide(&mut self, lag: u64) -> bool {
+        let (period, len) = (self.layout.period() as u64, self.transform.len() as u64);
+        let latest = lag + period * (self.layout.periods() as u64 - 1);
+        if self.end < latest + len && !self.closed {
+            self.pending = Some(Pending::Candidate(lag));
+            return false;
+        }
+        let mut best = (0, self.config.detection_threshold);
+        for back in 0..2 * self.layout.periods() as u64 {
+            let start = latest.saturating_sub(back * period);
+            if start >= self.least_lag() && start + len <= self.end {
+                let at = (start - self.base) as usize;
+                let statistic = self.estimator.statistic(&self.buffer, at);
+                if statistic > best.1 {
+                    best = (start, statistic);
+                }
             }
-            let from = (self.lag - self.statistic_base) as usize;
-            if from + count <= self.statistic.len() {
-                return Some(from);
-            }
-            let next = self.statistic_base + self.statistic.len() as u64 - self.base;
-            let rest = self.buffer.get(next as usize..).unwrap_or_default();
-            let whole = rest.len() >= SEARCH_SPAN;
-            if whole || self.closed {
-                self.statistic.drain(..from);
-                self.statistic_base = self.lag;
-                self.correlator.run(&rest[..rest.len().min(SEARCH_SPAN)], &mut self.statistic);
-            }
-            if !whole {
-                return (self.closed && !self.statistic.is_empty()).then_some(0);
-            }
+        }
+        if best.0 == 0 {
+            self.next_window(self.closed && self.window + len == self.end);
+        } else {
+            self.pending = Some(Pending::Peak(best.0));
+        }
+        true
+    }
+
+    /// Looks for a predicted frame at its place alone.
+    fn expect(&mut self, lag: u64) -> bool {
+        if self.end < lag + self.transform.len() as u64 && !self.closed {
+            self.pending = Some(Pending::Expected(lag));
+            return false;
+        }
+        let whole = lag + self.transform.len() as u64 <= self.end;
+        let at = (lag - self.base) as usize;
+        if whole && self.estimator.statistic(&self.buffer, at) > EXPECTED {
+            self.pending = Some(Pending::Peak(lag));
+        } else {
+            self.lose(lag);
+        }
+        true
+    }
+
+    /// The predicted frame did not come.
+    fn lose(&mut self, lag: u64) {
+        self.tracker.missed();
+        self.seek(lag);
+        self.predict();
+    }
+
+    /// Skips to where the next frame is expected, if that is known.
+    fn predict(&mut self) {
+        let next = self.tracker.next().filter(|_| self.config.tracking);
+        if let Some(lag) = next.map(|start| start + SEQUENCE_START as u64).filter(|&l| l > self.lag)
+        {
+            self.seek(lag - MARGIN);
+            self.pending = Some(Pending::Expected(lag));
         }
     }
 
-    /// Measures the frame whose sequence has its peak at this lag and reads its header.
+    /// Measures the frame whose sequence starts at this lag and reads its header.
     fn measure(&mut self, peak: u64) -> bool {
         let start = peak - SEQUENCE_START as u64;
         let needed = start + (HEADER_FRAME_LEN + RECENTRE_MAX) as u64;
@@ -225,13 +349,20 @@ impl Synchronizer {
             return false;
         }
         let samples = &self.buffer[..(needed.min(self.end) - self.base) as usize];
-        let estimate = self.estimator.run(samples, (peak - self.base) as usize, start);
-        let start = estimate.start;
-        let whole = start >= self.begin && start + PREAMBLE_LEN as u64 <= self.end;
-        if !whole || !is_frame(&self.config, &estimate) {
-            self.lag = peak + 1;
+        let measured = self.estimator.run(samples, (peak - self.base) as usize, start);
+        let start = measured.estimate.start;
+        let preamble = self.layout.preamble_len() as u64;
+        let whole = start >= self.begin && start + preamble <= self.end;
+        if !whole || !measured.is_frame(&self.config) {
+            let len = self.transform.len() as u64;
+            if self.config.tracking && self.tracker.next().is_some() {
+                self.lose(peak);
+            } else {
+                self.next_window(self.closed && self.window + len == self.end);
+            }
             return true;
         }
+        let estimate = measured.estimate;
         let sequence = (start - self.base) as usize + SEQUENCE_START;
         let header = self.demodulator.run_header(samples, sequence, &estimate);
         let len = header.map_or(HEADER_FRAME_LEN, |header| header.frame_len());
@@ -255,48 +386,31 @@ impl Synchronizer {
             samples.iter().filter(at_level).count()
         });
         // A frame without header may be followed by another right behind its preamble.
-        let behind = if peek.header.is_some() { until } else { start + PREAMBLE_LEN as u64 };
-        self.lag = behind + SEQUENCE_START as u64 - MARGIN;
+        let preamble = start + self.layout.preamble_len() as u64;
+        let behind = if peek.header.is_some() { until } else { preamble };
+        self.seek(behind + SEQUENCE_START as u64 - MARGIN);
+        self.open_until = behind + OPEN_BEHIND;
         frames.push(Frame { first, samples, clipped, peek: *peek });
+        self.tracker.found(start);
+        self.predict();
         true
     }
 
     /// Drops samples that no decision needs any more.
     fn forget(&mut self) {
         let needed = match &self.pending {
-            None => self.lag,
-            Some(Pending::Peak(peak)) => *peak,
+            None | Some(Pending::Candidate(_)) => self.least_lag(),
+            // If it is refused, the search goes on with the next window.
+            Some(Pending::Peak(peak) | Pending::Expected(peak)) => (*peak).min(self.least_lag()),
             Some(Pending::Measured(peek, _)) => peek.estimate.start + SEQUENCE_START as u64,
         };
-        let keep = needed.saturating_sub(SEQUENCE_START as u64 + 2 * MARGIN).max(self.base);
-        let drop = (keep - self.base).min(self.buffer.len() as u64) as usize;
+        let back = SEQUENCE_START as u64 + WINDOW_ADVANCE as u64 + 2 * MARGIN;
+        // The gate may lack the last, incomplete block.
+        let needed = needed.saturating_sub(back).min(self.begin + self.gate.wanted());
+        let drop = (needed.max(self.base) - self.base).min(self.buffer.len() as u64) as usize;
         if drop >= SLACK && drop >= self.buffer.len() / 2 {
             self.buffer.drain(..drop);
             self.base += drop as u64;
         }
     }
-}
-
-/// Sums of [`SPREAD`] values from each place on, with zeros behind the end.
-fn sums_ahead<'a>(values: &[f32], sums: &'a mut Vec<f32>) -> &'a [f32] {
-    sums.clear();
-    sums.extend_from_slice(values);
-    sums.resize(values.len() + SPREAD, 0.0);
-    let mut distance = 1;
-    while distance < SPREAD {
-        for i in 0..sums.len() - distance {
-            sums[i] += sums[i + distance];
-        }
-        distance *= 2;
-    }
-    &sums[..values.len()]
-}
-
-/// Place of the first sample that is infinite or not a number.
-fn not_finite(samples: &[Complex32]) -> Option<usize> {
-    // Such values, and no others, have all exponent bits set. The common case is one pass without a branch.
-    const EXPONENT: u32 = 0x7f80_0000;
-    let bad = |x: f32| x.to_bits() & EXPONENT == EXPONENT;
-    let any = samples.iter().fold(false, |any, s| any | bad(s.re) | bad(s.im));
-    any.then(|| samples.iter().position(|s| bad(s.re) || bad(s.im))).flatten()
 }

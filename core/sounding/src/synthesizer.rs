@@ -6,7 +6,10 @@ use num_complex::Complex32;
 use crate::SoundingError;
 use crate::coding::{control_blocks, control_code, header_code};
 use crate::header::{Header, PayloadShape};
-use crate::layout::{BLOCK_SYMBOLS, HEADER_COPIES, HEADER_FRAME_LEN, PREFIX_LEN, SEQUENCE_LEN};
+use crate::layout::{
+    BLOCK_SYMBOLS, FrameLayout, HEADER_COPIES, HEADER_FRAME_LEN, PREAMBLE_LEN, PREFIX_LEN,
+    SEQUENCE_LEN, SEQUENCE_START,
+};
 use crate::waveform::{preamble, sequence_chips};
 
 /// Makes the bursts of sounding frames; every sample has magnitude 1.
@@ -38,10 +41,15 @@ impl Default for Synthesizer {
 }
 
 impl Synthesizer {
-    /// A synthesizer with its tables.
+    /// A synthesizer of frames with one M-sequence of 1023 chips, with its tables.
     pub fn new() -> Self {
+        Self::with_layout(FrameLayout::default())
+    }
+
+    /// A synthesizer of frames of this layout.
+    pub fn with_layout(layout: FrameLayout) -> Self {
         Self {
-            preamble: preamble(),
+            preamble: preamble(layout),
             chips: sequence_chips(),
             header_code: header_code(),
             control_code: control_code(),
@@ -77,6 +85,8 @@ impl Synthesizer {
         let header_bits = header.to_bits()?;
         let mut samples = Vec::with_capacity(shape.frame_len());
         samples.extend_from_slice(&self.preamble);
+        // The periodic sequence goes on up to the place of the header, which is the same in all layouts.
+        samples.extend_from_within(SEQUENCE_START..SEQUENCE_START + PREAMBLE_LEN - samples.len());
 
         let coded = self.header_code.encode(&header_bits);
         for _ in 0..HEADER_COPIES {
