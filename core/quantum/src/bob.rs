@@ -26,7 +26,7 @@ enum State {
     /// The sample is disclosed; Alice decides as Bob has decided.
     Estimated(SecretBits),
     /// Parities are asked for.
-    Reconciling(CascadeBob),
+    Reconciling(Box<CascadeBob>),
     /// Nothing more to ask.
     Reconciled(SecretBits),
     /// The tags are equal.
@@ -68,7 +68,7 @@ impl Bb84Bob {
                 self.sift(&bits, &same_basis, &sample, &sample_bits)
             }
             (State::Estimated(key), ToBob::Reconcile { shuffle_seed }) => {
-                self.ask(CascadeBob::new(key, self.counts.expected_rate(), shuffle_seed)?)
+                self.ask(Box::new(CascadeBob::new(key, self.counts.expected_rate(), shuffle_seed)?))
             }
             (State::Reconciling(mut cascade), ToBob::Parities(parities)) => {
                 cascade.answer(&parities)?;
@@ -145,7 +145,7 @@ impl Bb84Bob {
         Ok((state, Some(ToAlice::SampleBits(sample))))
     }
 
-    fn ask(&mut self, mut cascade: CascadeBob) -> Step {
+    fn ask(&mut self, mut cascade: Box<CascadeBob>) -> Step {
         self.counts.parities = cascade.parities();
         self.counts.rounds = cascade.rounds();
         match cascade.next_request() {

@@ -3,7 +3,7 @@
 use crqkd_bits::{BitString, SecretBits};
 use zeroize::Zeroizing;
 
-use super::layout::{Layout, parity};
+use super::layout::{Layout, parity, place};
 use super::{CascadeError, MAX_KEY_BITS, Nodes, ParityRequest, SUBSETS, Schedule, subset};
 
 /// The end whose bits are right: it answers parities, counts them, and refuses what cannot be asked.
@@ -59,7 +59,9 @@ impl CascadeAlice {
                 let of = |index: usize| subset::parity(words, seed, number, level, index);
                 match &section.nodes {
                     Nodes::All => answers.push(of(0)),
-                    Nodes::Listed(nodes) => answers.extend(nodes.iter().map(|&i| of(i as usize))),
+                    Nodes::Listed(nodes) | Nodes::Places(nodes) => {
+                        answers.extend(nodes.iter().map(|&i| of(i as usize)));
+                    }
                 }
                 continue;
             };
@@ -69,6 +71,12 @@ impl CascadeAlice {
                 }
                 Nodes::Listed(nodes) => {
                     answers.extend(nodes.iter().map(|&i| parity(bits, level, i as usize)));
+                }
+                Nodes::Places(nodes) => {
+                    for &i in nodes {
+                        let place = place(bits, level, i as usize);
+                        answers.extend((0..level).map(|digit| place >> digit & 1 == 1));
+                    }
                 }
             }
         }
@@ -112,12 +120,18 @@ impl CascadeAlice {
             return Err(CascadeError::WrongLevel { pass, level, top });
         }
         let count = positions >> level;
-        match nodes {
-            Nodes::All => Ok(count),
-            Nodes::Listed(nodes) => match nodes.iter().find(|&&node| node as usize >= count) {
-                Some(&node) => Err(CascadeError::WrongNode { pass, level, node, count }),
-                None => Ok(nodes.len()),
-            },
+        let (nodes, bits) = match nodes {
+            Nodes::All => return Ok(count),
+            Nodes::Listed(nodes) => (nodes, 1),
+            // Subsets have parities only.
+            Nodes::Places(_) if pass_index >= passes => {
+                return Err(CascadeError::WrongPass { pass, passes });
+            }
+            Nodes::Places(nodes) => (nodes, usize::from(level)),
+        };
+        match nodes.iter().find(|&&node| node as usize >= count) {
+            Some(&node) => Err(CascadeError::WrongNode { pass, level, node, count }),
+            None => Ok(nodes.len() * bits),
         }
     }
 

@@ -4,7 +4,7 @@ use crqkd_bits::{BitString, SecretBits};
 
 use super::layout::Layout;
 use super::subset::{self, Subset};
-use super::tree::Tree;
+use super::tree::{Bitmap, Tree};
 use super::{CascadeError, MAX_KEY_BITS, Nodes, ParityRequest, SUBSETS, Schedule, Section};
 
 /// Levels that a search in a subset descends in one round.
@@ -16,12 +16,21 @@ enum Asked {
     Nothing,
     /// Every block of this pass.
     Blocks(usize),
-    /// The left halves of these nodes, (pass, level, index), and the blocks they lie in.
-    Halves(Vec<(usize, u32, u32)>, Vec<(usize, u32)>),
+    /// These ranges, and the blocks they lie in.
+    Ranges(Vec<Range>, Vec<(usize, u32)>),
     /// All subsets.
     Subsets,
     /// All ranges some levels below this node of a subset.
     Below { subset: usize, node: usize, levels: u32 },
+}
+
+/// An odd range that is searched.
+struct Range {
+    pass: usize,
+    level: u32,
+    index: u32,
+    /// The place of the error is asked, not the parity of the left half.
+    place: bool,
 }
 
 /// The end that corrects its bits.
@@ -35,6 +44,9 @@ pub struct CascadeBob {
     questions: usize,
     parities: u64,
     rounds: u64,
+    flips: u64,
+    /// Bits flipped an odd number of times, and how many.
+    flipped: Bitmap,
     corrected: u64,
 }
 
@@ -51,9 +63,10 @@ impl CascadeBob {
         let schedule = Schedule::new(key.len(), error_rate);
         let words = key.expose().words();
         let tree = |(pass, &level): (usize, &u32)| {
-            Tree::new(Layout::new(words.len(), pass, level, seed), level, words)
+            Tree::new(Layout::new(words.len(), pass, level, seed), level, words, key.len())
         };
         let trees = schedule.levels.iter().enumerate().map(tree).collect();
+        let flipped = Bitmap::new(key.len());
         Ok(Self {
             key,
             seed,
@@ -64,6 +77,8 @@ impl CascadeBob {
             questions: 0,
             parities: 0,
             rounds: 0,
+            flips: 0,
+            flipped,
             corrected: 0,
         })
     }
@@ -77,7 +92,13 @@ impl CascadeBob {
         if self.key.is_empty() {
             return Ok(None);
         }
-        let (sections, asked) = if let Some(search) = self.search() {
+        self.settle()?;
+        // With few searches left the next pass is opened, and theirs go on beside it.
+        let waiting: usize = self.trees.iter().map(|tree| tree.work.len()).sum();
+        let unopened = self.trees.iter().any(|tree| !tree.is_open());
+        let search =
+            if unopened && waiting < self.schedule.open_below { None } else { self.search() };
+        let (sections, asked) = if let Some(search) = search {
             search
         } else if let Some(pass) = self.trees.iter().position(|tree| !tree.is_open()) {
             let tree = &self.trees[pass];
@@ -125,9 +146,20 @@ impl CascadeBob {
                 self.trees[pass].open(parities.iter());
                 Ok(())
             }
-            Asked::Halves(nodes, blocks) => {
-                for (&(pass, level, index), theirs) in nodes.iter().zip(parities) {
-                    self.trees[pass].split(level, index as usize, theirs);
+            Asked::Ranges(ranges, blocks) => {
+                let mut parities = parities.iter();
+                for Range { pass, level, index, place } in ranges {
+                    if !place {
+                        let theirs = parities.next() == Some(true);
+                        self.trees[pass].split(level, index as usize, theirs);
+                        continue;
+                    }
+                    let theirs = (0..level)
+                        .zip(&mut parities)
+                        .fold(0, |p, (j, bit)| p | u32::from(bit) << j);
+                    if let Some(bit) = self.trees[pass].locate(level, index as usize, theirs) {
+                        self.flip(bit)?;
+                    }
                 }
                 self.correct(&blocks)
             }
@@ -169,48 +201,69 @@ impl CascadeBob {
         self.questions
     }
 
-    /// Bits flipped so far.
+    /// Bits that differ from what they were.
     pub fn corrected(&self) -> u64 {
         self.corrected
     }
 
-    /// Asks for the left half of the smallest known odd range of every odd block of every pass at once.
+    /// Asks about the smallest known odd range of every odd block of every pass at once: for the parity of its left half
+    /// or, when it is short, for the place of the error in it.
     fn search(&mut self) -> Option<(Vec<Section>, Asked)> {
+        let alone = self.trees.get(1).is_none_or(|tree| !tree.is_open());
         let mut sections = Vec::new();
-        let (mut nodes, mut blocks) = (Vec::new(), Vec::new());
+        let (mut ranges, mut blocks) = (Vec::new(), Vec::new());
+        let mut questions = 0;
         for (pass, tree) in self.trees.iter_mut().enumerate() {
-            if tree.work.is_empty() {
-                continue;
-            }
-            let mut by_level = vec![Vec::new(); tree.top() as usize + 1];
             let work = std::mem::take(&mut tree.work);
-            let mut left = Vec::with_capacity(work.len());
+            let mut by_level = vec![Vec::new(); tree.top() as usize + 1];
             for block in work {
                 if let Some((level, index)) = tree.descend(block) {
                     by_level[level as usize].push(index as u32);
                     blocks.push((pass, block));
-                    left.push(block);
+                    tree.work.push(block);
                 } else {
                     tree.unlist(block);
                 }
             }
-            tree.work = left;
+            let most = if alone { self.schedule.first_places } else { self.schedule.places[pass] };
             for (level, mut list) in by_level.into_iter().enumerate().skip(1) {
-                if list.is_empty() {
-                    continue;
-                }
                 list.sort_unstable();
-                nodes.extend(list.iter().map(|&index| (pass, level as u32, index)));
-                let halves = list.iter().map(|&index| 2 * index).collect();
-                let nodes = Nodes::Listed(halves);
-                sections.push(Section { pass: pass as u8, level: level as u8 - 1, nodes });
+                let level = level as u32;
+                // A place that was asked for before was wrong: three errors. The range is halved then.
+                let placing =
+                    |&index: &u32| level <= most && !tree.is_placed(level, index as usize);
+                let (places, halves): (Vec<u32>, Vec<u32>) = list.into_iter().partition(placing);
+                questions += level as usize * places.len() + halves.len();
+                let range = |place: bool| move |&index: &u32| Range { pass, level, index, place };
+                ranges.extend(places.iter().map(range(true)));
+                ranges.extend(halves.iter().map(range(false)));
+                let halves = halves.into_iter().map(|index| 2 * index).collect();
+                for (level, nodes) in
+                    [(level, Nodes::Places(places)), (level - 1, Nodes::Listed(halves))]
+                {
+                    if !matches!(&nodes, Nodes::Listed(n) | Nodes::Places(n) if n.is_empty()) {
+                        sections.push(Section { pass: pass as u8, level: level as u8, nodes });
+                    }
+                }
             }
         }
-        if nodes.is_empty() {
+        if ranges.is_empty() {
             return None;
         }
-        self.questions = nodes.len();
-        Some((sections, Asked::Halves(nodes, blocks)))
+        self.questions = questions;
+        Some((sections, Asked::Ranges(ranges, blocks)))
+    }
+
+    /// Flips the bits that are known to be wrong because a flip elsewhere made their block odd again.
+    fn settle(&mut self) -> Result<(), CascadeError> {
+        loop {
+            let found = self.trees.iter().enumerate().find_map(|(pass, tree)| {
+                let single = |&&block: &&u32| tree.descend(block).is_some_and(|range| range.0 == 0);
+                tree.work.iter().find(single).map(|&block| (pass, block))
+            });
+            let Some(block) = found else { return Ok(()) };
+            self.correct(&[block])?;
+        }
     }
 
     /// Flips every bit that has been found in these blocks.
@@ -280,13 +333,18 @@ impl CascadeBob {
         }
     }
 
-    /// Flips one bit of the key and of everything known. With an honest Alice each flip removes an error, so there
-    /// are at most as many as bits.
+    /// Flips one bit of the key and of everything known. With an honest Alice nearly each flip removes an error, so
+    /// there are no more than bits.
     fn flip(&mut self, bit: usize) -> Result<(), CascadeError> {
-        if bit >= self.key.len() || self.corrected == self.key.len() as u64 {
+        if bit >= self.key.len() || self.flips == self.key.len() as u64 {
             return Err(CascadeError::Inconsistent);
         }
-        self.corrected += 1;
+        self.flips += 1;
+        if self.flipped.flip(bit) {
+            self.corrected += 1
+        } else {
+            self.corrected -= 1
+        }
         self.key.flip(bit);
         self.trees.iter_mut().for_each(|tree| tree.flip(bit));
         self.subsets.iter_mut().for_each(|subset| subset.flip(self.seed, bit));

@@ -134,6 +134,34 @@ pub(super) fn parity(bits: &[u64], level: u32, index: usize) -> bool {
     folded.count_ones() & 1 == 1
 }
 
+/// For each digit j below `level`, in bit j, the parity of the positions of the range whose offset has that digit: the
+/// offset itself where the range differs from another in one position (the syndrome of a Hamming code).
+#[inline]
+pub(super) fn place(bits: &[u64], level: u32, index: usize) -> u32 {
+    const DIGITS: [u64; 6] = [
+        0xAAAA_AAAA_AAAA_AAAA,
+        0xCCCC_CCCC_CCCC_CCCC,
+        0xF0F0_F0F0_F0F0_F0F0,
+        0xFF00_FF00_FF00_FF00,
+        0xFFFF_0000_FFFF_0000,
+        0xFFFF_FFFF_0000_0000,
+    ];
+    let (mut folded, mut place) = (0, 0);
+    if level >= 6 {
+        let words = 1usize << (level - 6);
+        for (number, &word) in bits[index * words..(index + 1) * words].iter().enumerate() {
+            folded ^= word;
+            place ^= (word.count_ones() & 1) * number as u32;
+        }
+        place <<= 6;
+    } else {
+        let start = index << level;
+        folded = bits[start / 64] >> (start % 64) & ((1u64 << (1 << level)) - 1);
+    }
+    let digits = DIGITS.iter().take(level as usize).enumerate();
+    digits.fold(place, |place, (j, mask)| place | ((folded & mask).count_ones() & 1) << j)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use super::layout::{Layout, parity};
+use super::layout::{Layout, parity, place};
 
 /// Bits by index.
-struct Bitmap(Vec<u64>);
+pub(super) struct Bitmap(Vec<u64>);
 
 impl Bitmap {
-    fn new(len: usize) -> Self {
+    pub(super) fn new(len: usize) -> Self {
         Self(vec![0; len.div_ceil(64)])
     }
 
@@ -21,6 +21,13 @@ impl Bitmap {
     fn toggle(&mut self, i: usize) {
         self.0[i / 64] ^= 1 << (i % 64);
     }
+
+    /// Flips a bit, and returns what it is now.
+    #[inline]
+    pub(super) fn flip(&mut self, i: usize) -> bool {
+        self.toggle(i);
+        self.get(i)
+    }
 }
 
 /// One pass at Bob. A node (level, index) is the range index·2^level .. (index+1)·2^level of positions.
@@ -28,12 +35,15 @@ pub(super) struct Tree {
     layout: Layout,
     /// Level of the blocks.
     top: u32,
+    key_bits: usize,
     /// Bob's bits in the order of the pass, kept up to date.
     bits: Zeroizing<Vec<u64>>,
     /// Per level: Bob's parity differs from Alice's. Meaningful where the parent is split.
     odd: Vec<Bitmap>,
     /// Per level: the parities of both halves are known.
     split: Vec<Bitmap>,
+    /// Per level: the place of an error has been asked for.
+    placed: Vec<Bitmap>,
     /// Alice's block parities have been asked.
     open: bool,
     /// Blocks that may be odd.
@@ -43,14 +53,16 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(layout: Layout, top: u32, key: &[u64]) -> Self {
+    pub(super) fn new(layout: Layout, top: u32, key: &[u64], key_bits: usize) -> Self {
         let len = layout.len();
         let maps = || (0..=top).map(|level| Bitmap::new(len >> level)).collect();
         Self {
             bits: layout.permute(key),
             top,
+            key_bits,
             odd: maps(),
             split: maps(),
+            placed: maps(),
             open: false,
             work: Vec::new(),
             listed: Bitmap::new(len >> top),
@@ -118,6 +130,26 @@ impl Tree {
         if left != whole {
             below.toggle(2 * index + 1);
         }
+    }
+
+    /// The place of an error in a node has been asked for.
+    pub(super) fn is_placed(&self, level: u32, index: usize) -> bool {
+        self.placed[level as usize].get(index)
+    }
+
+    /// The bit of the key where Alice's digits say that the error of a node is, unless it is even by now or the digits
+    /// point into the padding.
+    pub(super) fn locate(&mut self, level: u32, index: usize, theirs: u32) -> Option<usize> {
+        if self.placed[level as usize].get(index) {
+            return None;
+        }
+        self.placed[level as usize].toggle(index);
+        let block = (index >> (self.top - level)) as u32;
+        if self.descend(block) != Some((level, index)) {
+            return None;
+        }
+        let offset = (theirs ^ place(&self.bits, level, index)) as usize;
+        Some(self.layout.bit((index << level) + offset)).filter(|&bit| bit < self.key_bits)
     }
 
     /// Flips a bit of the key.
