@@ -40,6 +40,7 @@ pub mod decoy;
 mod estimation;
 pub mod fibre;
 pub mod finite_key;
+pub mod ldpc;
 mod message;
 mod report;
 mod sifting;
