@@ -143,6 +143,9 @@ pub enum ProtocolError {
     /// A bad reconciliation message.
     #[error("reconciliation: {0}")]
     Cascade(#[from] CascadeError),
+    /// A syndrome that belongs to no code.
+    #[error("reconciliation: {0}")]
+    Ldpc(#[from] crate::ldpc::LdpcError),
     /// Bit strings that do not fit.
     #[error(transparent)]
     Bits(#[from] BitsError),

@@ -38,6 +38,9 @@ pub enum AbortReason {
         /// Bits to verify.
         key_bits: u64,
     },
+    /// A one-way code had more errors than it corrects.
+    #[error("the code cannot correct this many errors")]
+    NotDecoded,
     /// The two ends still differ after reconciliation.
     #[error("verification failed")]
     VerificationFailed,

@@ -8,7 +8,8 @@ use crqkd_bits::SecretBits;
 use crqkd_keys::{AuthDirection, Authenticator};
 use crqkd_quantum::AbortReason;
 use crqkd_quantum::decoy::{
-    Choices, DecoyConfig, Link, Session, SessionEnd, SessionError, Step, run_decoy_block,
+    Choices, DecoyConfig, Link, Reconciliation, Session, SessionEnd, SessionError, Step,
+    run_decoy_block,
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -61,6 +62,8 @@ fn whoever_intercepts_or_splits_gets_no_key_through() {
     assert!(run.counts.test_qber() < 0.02);
 }
 
+const GREETINGS: [&[u8]; 2] = [b"alice", b"bob"];
+
 struct Pair {
     config: DecoyConfig,
     auth: [Authenticator; 2],
@@ -95,8 +98,8 @@ impl Pair {
         let choices = Choices::new(config, rng.random());
         let clicks: Vec<_> = Link::new(config, &choices, rng.random()).collect();
         let [a, b] = &mut self.auth;
-        let (alice, first) = Session::alice(config, number, choices, a).unwrap();
-        let (bob, second) = Session::bob(config, number, clicks, b).unwrap();
+        let (alice, first) = Session::alice(config, number, choices, GREETINGS, a).unwrap();
+        let (bob, second) = Session::bob(config, number, clicks, GREETINGS, b).unwrap();
         let mut sessions = [alice, bob];
         let (mut outcome, mut held) = (Outcome::default(), None);
         let mut todo: VecDeque<(usize, Step)> = first.into_iter().map(|s| (0, s)).collect();
@@ -160,6 +163,44 @@ fn a_transcript_of_an_earlier_block_gives_no_key() {
             "Alice has a key only with Bob's tag over her transcript"
         );
     }
+}
+
+#[test]
+fn one_way_blocks_give_equal_keys_and_their_syndromes_are_in_the_leak() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let config = DecoyConfig {
+        pulses_per_block: 3_000_000,
+        reconciliation: Reconciliation::OneWay,
+        ..small()
+    };
+    let run = run_decoy_block(&config, &mut rng).unwrap();
+    assert_eq!(run.abort, None, "{:?}", run.counts);
+    assert!(run.alice.ct_eq(&run.bob) && !run.alice.is_empty());
+    assert_eq!((run.counts.rounds, run.messages), (1, 8));
+    assert!(run.counts.disclosed > 0 && run.counts.disclosed.is_multiple_of(256));
+    let efficiency = run.counts.efficiency().unwrap();
+    assert!((1.0..1.5).contains(&efficiency), "{efficiency}");
+}
+
+#[test]
+fn a_forged_tag_cannot_use_up_a_pool_nor_a_forged_confirmation_release_a_key() {
+    let mut pair = Pair::new(9);
+    let outcome = pair.run(3, |_, _, mut bytes| {
+        if bytes[0] == 2 {
+            bytes[1..9].copy_from_slice(&12_800u64.to_be_bytes());
+        }
+        vec![bytes]
+    });
+    assert!(matches!(outcome.errors[..], [SessionError::PadAhead { number: 3, index: 12_800 }]));
+    assert_eq!(pair.auth[1].pool(AuthDirection::AToB).next_index(), 0);
+    let outcome = pair.run(4, |_, _, mut bytes| {
+        if bytes[0] == 3 {
+            bytes[8] ^= 1;
+        }
+        vec![bytes]
+    });
+    assert_eq!(outcome.errors, [SessionError::Unconfirmed]);
+    assert!(outcome.keys[0].is_some() && outcome.keys[1].is_none());
 }
 
 #[test]

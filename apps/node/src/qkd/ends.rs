@@ -1,17 +1,15 @@
 //! [`run_alice`], [`run_bob`]: an end of the link as a process.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use crqkd_bits::TagHash;
 use crqkd_keys::{AuthDirection, Authenticator};
 use crqkd_quantum::decoy::{DecoyConfig, DecoyCounts, Session, SessionEnd, Step};
 use rand::rngs::OsRng;
-use rand::{Rng, SeedableRng, TryRngCore};
+use rand::{SeedableRng, TryRngCore};
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,8 +17,8 @@ use tracing::{info, warn};
 
 use super::args::{EndArgs, SecretArgs};
 use super::fibre::{PhotonBlock, read_clicks};
+use super::line::{Connector, Line};
 use super::state::{KeyState, Ledger};
-use crate::frames::Frames;
 use crate::journal::write_new_private;
 
 /// What an end has done, for people and programs. Nothing in it is secret.
@@ -52,14 +50,13 @@ pub struct EndReport {
     pub efficiency: Option<f64>,
 }
 
-/// Names of the two connections, said first on each.
-const CLASSICAL: &[u8; 32] = b"crqkd qkd 1: classical channel  ";
-const FIBRE: &[u8; 32] = b"crqkd qkd 1: simulated fibre    ";
-
 /// Frames beside those of a session, whose first bytes are below 16.
 const HELLO: u8 = 16;
 const BEGIN: u8 = 17;
 const BYE: u8 = 18;
+
+/// How many block numbers the other end may be ahead: they are unauthenticated then, and must not run out.
+const MOST_AHEAD: u64 = 1 << 16;
 
 /// What the ends tell each other when a connection is made. None of it is trusted: it can only stop them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,15 +66,10 @@ struct Hello {
     /// SHA-256 of the link's parameters.
     link: String,
     next_block: u64,
-    last_released: Option<u64>,
+    /// The last block whose key this end has released, and the first bits of that key.
+    last_released: Option<(u64, u64)>,
     /// First unused pad bit of each pool, A to B first.
     pads: [u64; 2],
-}
-
-/// Both connections.
-struct Line {
-    classical: Frames,
-    fibre: Frames,
 }
 
 /// Writes a start-up secret from the operating system's generator.
@@ -147,6 +139,8 @@ struct End {
     rng: ChaCha20Rng,
     /// The block under way.
     block: Option<u64>,
+    /// What was said when the connection was made, Alice's and Bob's.
+    greetings: [Vec<u8>; 2],
     counts: DecoyCounts,
     report: EndReport,
     started: Option<Instant>,
@@ -168,6 +162,7 @@ impl End {
             state,
             rng: ChaCha20Rng::from_seed(*seed),
             block: None,
+            greetings: [Vec::new(), Vec::new()],
             counts: DecoyCounts::default(),
             report: EndReport::default(),
             started: None,
@@ -183,8 +178,9 @@ impl End {
             line.classical.send(&[&[BEGIN][..], &block.to_be_bytes()].concat())?;
             line.fibre.send(photons.clicks())?;
             let choices = photons.choices(&self.config);
+            let greetings = [&self.greetings[0][..], &self.greetings[1]];
             let (session, steps) =
-                Session::alice(&self.config, block, choices, &mut self.state.auth)
+                Session::alice(&self.config, block, choices, greetings, &mut self.state.auth)
                     .map_err(|e| anyhow!(e).context(Fatal))?;
             self.drive(session, steps, line)?;
             block += 1;
@@ -208,8 +204,10 @@ impl End {
             next += 1;
             self.begin(block)?;
             let clicks = read_clicks(&line.fibre.receive()?, self.config.pulses_per_block)?;
-            let (session, steps) = Session::bob(&self.config, block, clicks, &mut self.state.auth)
-                .map_err(|e| anyhow!(e).context(Fatal))?;
+            let greetings = [&self.greetings[0][..], &self.greetings[1]];
+            let (session, steps) =
+                Session::bob(&self.config, block, clicks, greetings, &mut self.state.auth)
+                    .map_err(|e| anyhow!(e).context(Fatal))?;
             self.drive(session, steps, line)?;
         }
     }
@@ -225,7 +223,8 @@ impl End {
             last_released: self.state.last_released(),
             pads,
         };
-        line.classical.send(&[&[HELLO][..], &serde_json::to_vec(&ours)?].concat())?;
+        let said = [&[HELLO][..], &serde_json::to_vec(&ours)?].concat();
+        line.classical.send(&said)?;
         let frame = line.classical.receive()?;
         let Some((&HELLO, json)) = frame.split_first() else { bail!("no greeting") };
         let theirs: Hello = serde_json::from_slice(json).context("in the greeting")?;
@@ -236,23 +235,30 @@ impl End {
             return Err(anyhow!("the two ends have different links configured").context(Fatal));
         }
         self.check_pads(&ours, &theirs)?;
-        if let Some(held) = self.state.held_block() {
-            if theirs.last_released.is_some_and(|last| last >= held) {
-                self.release_held()?;
-            } else {
-                self.state.burn(held, "the other end does not have it".into())?;
-            }
+        // Released on proof only. Without one the key stays held until a transcript is authenticated that has these
+        // greetings in it.
+        if self.state.held().is_some() && self.state.held() == theirs.last_released {
+            self.release_held()?;
         }
         // Bob never releases what Alice has not; an end that is behind was restored from an old copy.
+        let block = |last: Option<(u64, u64)>| last.map(|(block, _)| block);
         let (alice, bob) = match ours.own {
-            AuthDirection::AToB => (ours.last_released, theirs.last_released),
-            AuthDirection::BToA => (theirs.last_released, self.state.last_released()),
+            AuthDirection::AToB => (block(ours.last_released), block(theirs.last_released)),
+            AuthDirection::BToA => (block(theirs.last_released), block(self.state.last_released())),
         };
         if bob > alice {
             let error = anyhow!("Bob has released block {bob:?}, Alice only {alice:?}");
             return Err(error.context("restored from an old copy?").context(Fatal));
         }
-        Ok(ours.next_block.max(theirs.next_block))
+        let next = ours.next_block.max(theirs.next_block);
+        if next - ours.next_block > MOST_AHEAD {
+            bail!("the other end is at block {next}, this one at {}", ours.next_block);
+        }
+        self.greetings = match ours.own {
+            AuthDirection::AToB => [said, frame],
+            AuthDirection::BToA => [frame, said],
+        };
+        Ok(next)
     }
 
     /// Whoever sends under a pool must know of every pad that the other end has seen.
@@ -439,82 +445,6 @@ impl BlockSource {
 
     fn next(&self) -> Result<PhotonBlock> {
         self.blocks.recv().map_err(|_| anyhow!("no more pulses").context(Fatal))
-    }
-}
-
-/// Makes both connections, again and again.
-enum Connector {
-    Listen(TcpListener, Duration),
-    Connect(SocketAddr, Duration),
-}
-
-impl Connector {
-    fn new(args: &EndArgs) -> Result<Self> {
-        let timeout = Duration::from_secs(args.timeout_s.max(1));
-        match (args.listen, args.connect) {
-            (Some(address), _) => {
-                let listener = TcpListener::bind(address)
-                    .with_context(|| format!("listening on {address}"))?;
-                info!("listening on {}", listener.local_addr()?);
-                Ok(Self::Listen(listener, timeout))
-            }
-            (None, Some(address)) => Ok(Self::Connect(address, timeout)),
-            (None, None) => bail!("neither an address to connect to nor one to listen on"),
-        }
-    }
-
-    /// A pair of connections: the one that connects says which is which, with a number that pairs them.
-    fn line(&mut self) -> Result<Line> {
-        loop {
-            let pair = match self {
-                Self::Listen(listener, timeout) => accept(listener, *timeout),
-                Self::Connect(address, timeout) => connect(*address, *timeout),
-            };
-            match pair.and_then(|[classical, fibre]| {
-                Ok(Line { classical: Frames::new(classical)?, fibre: Frames::new(fibre)? })
-            }) {
-                Ok(line) => return Ok(line),
-                Err(error) => {
-                    tracing::debug!("no connection: {error}");
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-            }
-        }
-    }
-}
-
-fn connect(address: SocketAddr, timeout: Duration) -> io::Result<[TcpStream; 2]> {
-    let pairing: [u8; 16] =
-        ChaCha20Rng::try_from_rng(&mut OsRng).map_err(io::Error::other)?.random();
-    let one = |name: &[u8; 32]| {
-        let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        stream.write_all(&[&name[..], &pairing].concat())?;
-        Ok::<_, io::Error>(stream)
-    };
-    Ok([one(CLASSICAL)?, one(FIBRE)?])
-}
-
-/// Waits for the two connections of one pair. A stranger, or half of an older pair, is dropped.
-fn accept(listener: &TcpListener, timeout: Duration) -> io::Result<[TcpStream; 2]> {
-    let mut classical: Option<(TcpStream, [u8; 16])> = None;
-    loop {
-        let (mut stream, _) = listener.accept()?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        let (mut name, mut pairing) = ([0; 32], [0; 16]);
-        if stream.read_exact(&mut name).is_err() || stream.read_exact(&mut pairing).is_err() {
-            continue;
-        }
-        if name == *CLASSICAL {
-            classical = Some((stream, pairing));
-        } else if name == *FIBRE
-            && let Some((first, number)) = classical.take()
-            && number == pairing
-        {
-            return Ok([first, stream]);
-        }
     }
 }
 

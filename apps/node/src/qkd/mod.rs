@@ -14,6 +14,7 @@ mod args;
 mod audit;
 mod ends;
 mod fibre;
+mod line;
 mod simulate;
 mod state;
 

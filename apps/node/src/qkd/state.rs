@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use crqkd_bits::{Fingerprint, SecretBits};
 use crqkd_keys::{AuthDirection, Authenticator, GroupId, PoolMark, secret_from_bytes};
-use crqkd_quantum::decoy::DecoyCounts;
+use crqkd_quantum::decoy::{CONFIRMATION_BITS, DecoyCounts, confirmation};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Journal, KeyFile};
@@ -63,7 +63,9 @@ pub struct Ledger {
     pub block: u64,
     /// Bits for groups, after the refill of the pools.
     pub bits: u64,
-    /// First bits of the block's key, which went into the pools.
+    /// First bits of the block's key, which confirmed it and are public.
+    pub confirmation_bits: u64,
+    /// The bits after these, which went into the pools.
     pub refill_bits: u64,
     /// Of the whole key.
     pub fingerprint: String,
@@ -85,10 +87,12 @@ pub struct Ledger {
 
 impl Ledger {
     pub(super) fn new(block: u64, key: &SecretBits, counts: &DecoyCounts, eps: [f64; 3]) -> Self {
-        let refill_bits = key.len().min(REFILL_BITS) as u64;
+        let rest = key.len().saturating_sub(CONFIRMATION_BITS) as u64;
+        let refill_bits = rest.min(REFILL_BITS as u64);
         Self {
             block,
-            bits: key.len() as u64 - refill_bits,
+            bits: rest - refill_bits,
+            confirmation_bits: CONFIRMATION_BITS as u64,
             refill_bits,
             fingerprint: Fingerprint::to_string(&key.fingerprint()),
             eps_sec: eps[0],
@@ -111,7 +115,8 @@ pub struct KeyState {
     pub auth: Authenticator,
     own: AuthDirection,
     next_block: u64,
-    last_released: Option<u64>,
+    /// The last block released, and what confirms its key.
+    last_released: Option<(u64, u64)>,
     /// Bob's key of a block that Alice may not have accepted.
     held: Option<(u64, SecretBits)>,
     released: u64,
@@ -169,14 +174,19 @@ impl KeyState {
         self.next_block
     }
 
-    /// The last block whose key was released here.
-    pub fn last_released(&self) -> Option<u64> {
+    /// The last block whose key was released here, and what confirms it.
+    pub fn last_released(&self) -> Option<(u64, u64)> {
         self.last_released
     }
 
     /// The block whose key Bob holds.
     pub fn held_block(&self) -> Option<u64> {
         self.held.as_ref().map(|(block, _)| *block)
+    }
+
+    /// The block whose key Bob holds, and what confirms it.
+    pub(super) fn held(&self) -> Option<(u64, u64)> {
+        self.held.as_ref().map(|(block, key)| (*block, confirmation(key)))
     }
 
     /// Keys released so far, restarts included.
@@ -203,8 +213,12 @@ impl KeyState {
         self.journal.append(&[QkdRecord::Begin { block }])
     }
 
-    /// Bob: keeps a key until Alice is known to have it.
+    /// Bob: keeps a key until Alice is known to have it. One that was held before is given up: the transcript that has
+    /// just been authenticated says that she does not have it.
     pub(super) fn hold(&mut self, block: u64, key: SecretBits) -> Result<()> {
+        if let Some(old) = self.held_block() {
+            self.burn(old, "the other end does not have it".into())?;
+        }
         self.keys.append(block, &key)?;
         self.journal.append(&[QkdRecord::Held { block }])?;
         self.held = Some((block, key));
@@ -237,9 +251,11 @@ impl KeyState {
 
     fn finish(&mut self, mut key: SecretBits, ledger: Ledger) -> Result<()> {
         let (block, refill) = (ledger.block, ledger.refill_bits as usize);
+        let last = (block, confirmation(&key));
         self.journal.append(&[QkdRecord::Released(Box::new(ledger))])?;
+        key.take_front(CONFIRMATION_BITS)?;
         self.auth.refill(key.take_front(refill)?)?;
-        self.last_released = Some(block);
+        self.last_released = Some(last);
         self.released += 1;
         Ok(())
     }
@@ -250,7 +266,7 @@ impl KeyState {
 struct Replay {
     pools: BTreeMap<AuthDirection, u64>,
     next_block: u64,
-    last_released: Option<u64>,
+    last_released: Option<(u64, u64)>,
     held: Option<u64>,
     released: u64,
 }
@@ -286,9 +302,11 @@ impl Replay {
                 let key = stored.get(&block).with_context(|| {
                     format!("block {block} was released, but its key is missing")
                 })?;
-                auth.refill(key.duplicate().take_front(ledger.refill_bits as usize)?)?;
+                let mut copy = key.duplicate();
+                copy.take_front(ledger.confirmation_bits as usize)?;
+                auth.refill(copy.take_front(ledger.refill_bits as usize)?)?;
                 self.held = self.held.filter(|held| *held != block);
-                self.last_released = Some(block);
+                self.last_released = Some((block, confirmation(key)));
                 self.released += 1;
             }
             QkdRecord::Burned { block, .. } => self.held = self.held.filter(|held| held != block),

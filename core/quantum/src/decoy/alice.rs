@@ -5,11 +5,12 @@ use std::mem;
 use crqkd_bits::{BitString, SecretBits, Toeplitz};
 use rand::Rng;
 
-use super::config::DecoyConfig;
+use super::config::{DecoyConfig, Reconciliation};
 use super::counts::{self, DecoyCounts};
 use super::link::Choices;
 use super::message::Message;
 use crate::cascade::{CascadeAlice, CascadeError};
+use crate::ldpc::{self, LdpcError};
 use crate::message::{ProtocolError, expect_len};
 use crate::report::AbortReason;
 use crate::status::Status;
@@ -30,6 +31,8 @@ enum State {
     Testing { test: BitString, intensities: Vec<u8>, key: SecretBits },
     /// Bob asks for parities.
     Asked(CascadeAlice),
+    /// Bob has the syndrome.
+    Told(SecretBits),
     /// Bob compares tags.
     Verifying(SecretBits),
     /// The key is there.
@@ -84,6 +87,7 @@ impl DecoyAlice {
             (State::Asked(cascade), Message::Reconciled { errors }) => {
                 self.verify(cascade.into_key(), errors, rng)
             }
+            (State::Told(key), Message::Reconciled { errors }) => self.verify(key, errors, rng),
             (State::Verifying(key), Message::Verified { equal }) => self.amplify(&key, equal, rng),
             (State::Done(key), _) => {
                 self.state = State::Done(key);
@@ -190,10 +194,33 @@ impl DecoyAlice {
             // Bob counts the same and stops by himself.
             return Ok((State::Aborted(reason), None));
         }
+        if self.config.reconciliation == Reconciliation::OneWay {
+            return self.tell(key);
+        }
         let (rate, seed) = (self.counts.expected_rate(), rng.random());
         let error_rate = f64::from(rate) / 2f64.powi(32);
         let cascade = CascadeAlice::new(key, error_rate, seed)?;
         Ok((State::Asked(cascade), Some(Message::Reconcile { rate, seed })))
+    }
+
+    /// Everything that Bob needs in one message.
+    fn tell(&mut self, key: SecretBits) -> Step {
+        let (rate, plan) = self.counts.plan(key.len());
+        if plan.told() >= key.len() {
+            let (disclosed, key_bits) = (plan.told() as u64, key.len() as u64);
+            return abort(AbortReason::LeakTooLarge { disclosed, key_bits });
+        }
+        let bits = match ldpc::syndromes(key.expose(), &plan) {
+            Ok(bits) => bits,
+            Err(LdpcError::BadSize { .. }) => {
+                return abort(AbortReason::TooFewBits { sifted: key.len() as u64 });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.counts.disclosed = bits.len() as u64;
+        self.counts.rounds = 1;
+        let checks = plan.checks as u64;
+        Ok((State::Told(key), Some(Message::Syndrome { rate, checks, bits })))
     }
 
     fn verify<R: Rng + ?Sized>(&mut self, key: SecretBits, errors: u64, rng: &mut R) -> Step {
@@ -232,7 +259,7 @@ impl State {
         match self {
             Self::Sent(_) => "waiting for detections",
             Self::Testing { .. } => "waiting for the test bits",
-            Self::Asked(_) => "reconciling",
+            Self::Asked(_) | Self::Told(_) => "reconciling",
             Self::Verifying(_) => "verifying",
             Self::Done(_) => "done",
             Self::Aborted(_) => "aborted",

@@ -4,11 +4,12 @@ use std::mem;
 
 use crqkd_bits::{BitString, SecretBits, Toeplitz};
 
-use super::config::DecoyConfig;
+use super::config::{DecoyConfig, Reconciliation};
 use super::counts::{self, DecoyCounts};
 use super::link::Click;
 use super::message::Message;
 use crate::cascade::{CascadeBob, CascadeError};
+use crate::ldpc;
 use crate::message::{ProtocolError, expect_len};
 use crate::report::AbortReason;
 use crate::status::Status;
@@ -28,7 +29,7 @@ enum State {
     /// The test bits are compared.
     Tested(SecretBits),
     /// Parities are asked.
-    Asking(CascadeBob),
+    Asking(Box<CascadeBob>),
     /// The bits are corrected.
     Reconciled(SecretBits),
     /// The tags are equal.
@@ -80,9 +81,13 @@ impl DecoyBob {
                 State::Announced { bases, bits },
                 Message::Sifting { equal, signal, decoy, test_bits },
             ) => self.sift(&bases, &bits, &equal, [&signal, &decoy], &test_bits),
+            (State::Tested(key), Message::Syndrome { rate, checks, bits }) => {
+                self.correct(key, rate, checks, &bits)
+            }
             (State::Tested(key), Message::Reconcile { rate, seed }) => {
                 self.expect_rate(rate)?;
-                let cascade = CascadeBob::new(key, f64::from(rate) / 2f64.powi(32), seed)?;
+                let cascade =
+                    Box::new(CascadeBob::new(key, f64::from(rate) / 2f64.powi(32), seed)?);
                 self.ask(cascade)
             }
             (State::Asking(mut cascade), Message::Answers(answers)) => {
@@ -181,7 +186,7 @@ impl DecoyBob {
         expect_len("error rate", self.counts.expected_rate() as usize, rate as usize)
     }
 
-    fn ask(&mut self, mut cascade: CascadeBob) -> Step {
+    fn ask(&mut self, mut cascade: Box<CascadeBob>) -> Step {
         self.counts.disclosed = cascade.parities();
         self.counts.rounds = cascade.rounds();
         match cascade.next_request() {
@@ -195,6 +200,22 @@ impl DecoyBob {
                 Ok((State::Aborted(reason), Some(Message::Abort)))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn correct(&mut self, mut key: SecretBits, rate: u32, checks: u64, told: &BitString) -> Step {
+        let (ours, mut plan) = self.counts.plan(key.len());
+        expect_len("error rate", ours as usize, rate as usize)?;
+        // Whatever she told is in the leak.
+        plan.checks = checks as usize;
+        if self.config.reconciliation != Reconciliation::OneWay {
+            return Err(ProtocolError::Unexpected { message: "Syndrome", state: "tested" });
+        }
+        self.counts.disclosed = told.len() as u64;
+        self.counts.rounds = 1;
+        match ldpc::correct(&mut key, told, &plan)? {
+            Some(errors) => self.reconciled(key, errors),
+            None => Ok((State::Aborted(AbortReason::NotDecoded), Some(Message::Abort))),
         }
     }
 

@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 use super::length::INTENSITIES;
 use crate::config::ConfigError;
 
+/// How Bob's errors are corrected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reconciliation {
+    /// Questions and answers: fewer bits told, many rounds.
+    #[default]
+    Cascade,
+    /// One message with the syndrome of a low-density parity-check code: one way, a little more told.
+    OneWay,
+}
+
 /// Parameters of a decoy-state BB84 link.
 ///
 /// The defaults describe 20 km of fibre with gated avalanche detectors of the kind in use since the 2010s; intensities
@@ -38,6 +49,8 @@ pub struct DecoyConfig {
     pub key_basis_share: f64,
     /// Pulses sent per block, 1000..=100 000 000 000.
     pub pulses_per_block: u64,
+    /// How errors are corrected.
+    pub reconciliation: Reconciliation,
     /// A block whose test basis has a higher error rate gives no key, 0 excluded to 0.5.
     pub qber_threshold: f64,
     /// Secrecy of each block's key, 1e-30..=0.01.
@@ -67,6 +80,7 @@ impl Default for DecoyConfig {
             intensity_shares: [0.4, 0.4, 0.2],
             key_basis_share: 0.84,
             pulses_per_block: 100_000_000,
+            reconciliation: Reconciliation::Cascade,
             qber_threshold: 0.08,
             eps_sec: 1e-9,
             eps_cor: 1e-15,

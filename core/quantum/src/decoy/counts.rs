@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::config::DecoyConfig;
 use super::length::{ByIntensity, DecoyBlock, INTENSITIES};
+use super::session::CONFIRMATION_BITS;
 use crate::finite_key::binary_entropy;
+use crate::ldpc::{Plan, planned_efficiency};
 use crate::message::ProtocolError;
 use crate::report::AbortReason;
 
@@ -68,6 +70,21 @@ impl DecoyCounts {
         ((errors as f64 + 0.5) / (bits as f64 + 1.0) * 2f64.powi(32)) as u32
     }
 
+    /// The code for one-way reconciliation of `bits` bits, and its error rate in units of 2^-32.
+    ///
+    /// Nothing can be asked for afterwards, so the rate is what it may be at three standard deviations of the
+    /// difference between the test basis and the key basis.
+    pub(super) fn plan(&self, bits: usize) -> (u32, Plan) {
+        let seen = f64::from(self.expected_rate()) / 2f64.powi(32);
+        let tested: u64 = self.test_bits.iter().sum();
+        let spread = 1.0 / (tested as f64 + 1.0) + 1.0 / (bits as f64 + 1.0);
+        let most = seen + 3.0 * (seen * (1.0 - seen) * spread).sqrt();
+        let units = (most.min(0.4) * 2f64.powi(32)) as u32;
+        let rate = f64::from(units) / 2f64.powi(32);
+        // The fluctuations of a million bits are in the planned efficiency as well.
+        (units, Plan::new(bits, rate, planned_efficiency(bits, rate)))
+    }
+
     /// The block that lengths and bounds are computed for.
     pub fn block(&self, config: &DecoyConfig) -> DecoyBlock {
         let real = |counts: &[u64; INTENSITIES]| -> ByIntensity { counts.map(|c| c as f64) };
@@ -114,7 +131,7 @@ impl DecoyCounts {
     }
 
     fn some(&self, length: u64, leak: u64) -> Result<u64, AbortReason> {
-        if length > 0 {
+        if length > CONFIRMATION_BITS as u64 {
             return Ok(length);
         }
         Err(AbortReason::NoSecretBits {

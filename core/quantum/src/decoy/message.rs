@@ -6,7 +6,8 @@
 //!   --- Sifting { equal bases, intensities, her test bits } -->
 //!   <-- TestBits { his test bits } ----------------------------   both: counts, QBER, abort above the threshold
 //!   --- Reconcile { rate, seed } ----------------------------->
-//!   <-- Questions / --- Answers -->  (many rounds)
+//!   <-- Questions / --- Answers -->  (many rounds), or in place of these three one message:
+//!   --- Syndrome { rate, checks, bits } ---------------------->
 //!   <-- Reconciled { errors } ---------------------------------
 //!   --- Verify { hash key, tag } ----------------------------->
 //!   <-- Verified { equal } ------------------------------------
@@ -55,6 +56,15 @@ pub enum Message {
         /// Seed of the shuffles.
         seed: u64,
     },
+    /// Alice: correct with this.
+    Syndrome {
+        /// Error rate that the code was made for, in units of 2^-32.
+        rate: u32,
+        /// Checks of each frame.
+        checks: u64,
+        /// The syndromes of all frames.
+        bits: BitString,
+    },
     /// Bob: questions of Cascade.
     Questions(ParityRequest),
     /// Alice: the answers.
@@ -95,6 +105,7 @@ impl Message {
             Self::Sifting { .. } => "Sifting",
             Self::TestBits(_) => "TestBits",
             Self::Reconcile { .. } => "Reconcile",
+            Self::Syndrome { .. } => "Syndrome",
             Self::Questions(_) => "Questions",
             Self::Answers(_) => "Answers",
             Self::Reconciled { .. } => "Reconciled",
@@ -129,6 +140,12 @@ impl Message {
                 out.byte(4);
                 out.number(u64::from(*rate));
                 out.word(*seed);
+            }
+            Self::Syndrome { rate, checks, bits } => {
+                out.byte(5);
+                out.number(u64::from(*rate));
+                out.number(*checks);
+                out.bits(bits);
             }
             Self::Questions(request) => {
                 out.byte(6);
@@ -186,6 +203,11 @@ impl Message {
             },
             3 => Self::TestBits(from.bits("test bits")?),
             4 => Self::Reconcile { rate: from.rate()?, seed: from.word("seed")? },
+            5 => Self::Syndrome {
+                rate: from.rate()?,
+                checks: from.number("checks", MAX_CLICKS)?,
+                bits: from.bits("syndrome")?,
+            },
             6 => Self::Questions(read_request(&mut from)?),
             7 => Self::Answers(from.bits("answers")?),
             8 => Self::Reconciled { errors: from.number("errors", MAX_CLICKS)? },
@@ -219,22 +241,25 @@ impl Reader<'_> {
     }
 }
 
+/// The top bit of a section's level: places are asked, not parities.
+const PLACES: u8 = 0x80;
+
 /// Sections with ascending ranges, as distances; 0 ranges stand for all.
 fn write_request(out: &mut Writer, request: &ParityRequest) {
     out.number(request.sections.len() as u64);
     for section in &request.sections {
         out.byte(section.pass);
-        out.byte(section.level);
-        match &section.nodes {
-            Nodes::All => out.number(0),
-            Nodes::Listed(nodes) => {
-                out.number(nodes.len() as u64);
-                let mut last = 0u32;
-                for &node in nodes {
-                    out.number(u64::from(node.wrapping_sub(last)));
-                    last = node;
-                }
-            }
+        let (flag, nodes): (u8, &[u32]) = match &section.nodes {
+            Nodes::All => (0, &[]),
+            Nodes::Listed(nodes) => (0, nodes),
+            Nodes::Places(nodes) => (PLACES, nodes),
+        };
+        out.byte(section.level | flag);
+        out.number(nodes.len() as u64);
+        let mut last = 0u32;
+        for &node in nodes {
+            out.number(u64::from(node.wrapping_sub(last)));
+            last = node;
         }
     }
 }
@@ -245,18 +270,19 @@ fn read_request(from: &mut Reader<'_>) -> Result<ParityRequest, WireError> {
     for _ in 0..count {
         let (pass, level) = (from.byte("pass")?, from.byte("level")?);
         let count = from.number("ranges", from.left() as u64)?;
-        let nodes = if count == 0 {
-            Nodes::All
-        } else {
-            let mut last = 0u32;
-            let next = |_| {
-                let distance = from.number("range", u64::from(u32::MAX))?;
-                last = last.wrapping_add(distance as u32);
-                Ok(last)
-            };
-            Nodes::Listed((0..count).map(next).collect::<Result<_, WireError>>()?)
+        let mut last = 0u32;
+        let next = |_| {
+            let distance = from.number("range", u64::from(u32::MAX))?;
+            last = last.wrapping_add(distance as u32);
+            Ok(last)
         };
-        sections.push(Section { pass, level, nodes });
+        let listed = (0..count).map(next).collect::<Result<Vec<u32>, WireError>>()?;
+        let nodes = match (level & PLACES, listed.is_empty()) {
+            (0, true) => Nodes::All,
+            (0, false) => Nodes::Listed(listed),
+            _ => Nodes::Places(listed),
+        };
+        sections.push(Section { pass, level: level & !PLACES, nodes });
     }
     Ok(ParityRequest { sections })
 }
@@ -274,9 +300,10 @@ mod tests {
     fn section() -> impl Strategy<Value = Section> {
         let nodes = prop_oneof![
             Just(Nodes::All),
-            prop::collection::vec(any::<u32>(), 1..20).prop_map(Nodes::Listed)
+            prop::collection::vec(any::<u32>(), 1..20).prop_map(Nodes::Listed),
+            prop::collection::vec(any::<u32>(), 0..20).prop_map(Nodes::Places)
         ];
-        (any::<u8>(), any::<u8>(), nodes).prop_map(|(pass, level, nodes)| Section {
+        (any::<u8>(), 0u8..128, nodes).prop_map(|(pass, level, nodes)| Section {
             pass,
             level,
             nodes,
@@ -293,6 +320,8 @@ mod tests {
             }),
             bits().prop_map(Message::TestBits),
             (any::<u32>(), any::<u64>()).prop_map(|(rate, seed)| Message::Reconcile { rate, seed }),
+            (any::<u32>(), 0..MAX_CLICKS, bits())
+                .prop_map(|(rate, checks, bits)| Message::Syndrome { rate, checks, bits }),
             prop::collection::vec(section(), 0..5)
                 .prop_map(|sections| Message::Questions(ParityRequest { sections })),
             bits().prop_map(Message::Answers),

@@ -8,8 +8,10 @@
 //! Bob                              [mark] check, [mark] Tag ->          (key held)      Key
 //! ```
 //!
-//! Alice has the key when Bob's tag is right. Bob holds it until he hears that she has; if that message is lost, the
-//! two tell each other after the connection is made again which block was the last, and Bob releases or burns it.
+//! Alice has the key when Bob's tag is right. Bob holds it until he hears that she has: the first 64 bits of the key, which
+//! nobody else knows and which are not used for anything else. If that message is lost she says so again when the
+//! connection is made anew. What the two say then goes into the next block's transcript, so that Bob gives up a key
+//! that she does not have only when that is authenticated.
 
 use crqkd_bits::SecretBits;
 use crqkd_keys::{AuthDirection, AuthError, Authenticator, PoolMark, SendPad, Tag, Transcript};
@@ -35,7 +37,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Alice: authenticated both ways. To be made durable, and used.
     Key(SecretBits),
-    /// Bob: Alice's tag is right, but she may not have checked his. To be made durable, and held.
+    /// Bob: Alice's tag is right, but she may not have checked his. To be made durable, and held. A key that was held
+    /// before can be given up: the greetings that say so are in the authenticated transcript.
     Hold(SecretBits),
     /// Bob: she has. What was held may be used.
     Release,
@@ -64,6 +67,17 @@ pub enum SessionError {
     /// An authentication that fails, or a pool that is low.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// A tag with a pad that the sender cannot have reached.
+    #[error("a tag of block {number} with pad {index}, too far ahead")]
+    PadAhead {
+        /// The block.
+        number: u64,
+        /// First bit of the pad.
+        index: u64,
+    },
+    /// What came is not the beginning of the key.
+    #[error("the key is not confirmed")]
+    Unconfirmed,
     /// A message after the end, or one that this end never gets.
     #[error("a message that is not expected now")]
     Unexpected,
@@ -83,10 +97,18 @@ pub struct Session {
     transcript: Transcript,
     /// The pad of this end's tag, reserved before anything is said.
     pad: Option<SendPad>,
-    /// Bob waits for Alice to say that she has the key.
-    held: bool,
+    /// Bob waits for Alice to say that she has the key, with this.
+    held: Option<u64>,
     counts: DecoyCounts,
     over: bool,
+}
+
+/// First bits of a key that confirm it; the rest is for use.
+pub const CONFIRMATION_BITS: usize = 64;
+
+/// The first bits of a key. They may be said aloud once the key is authenticated, and not be used as key.
+pub fn confirmation(key: &SecretBits) -> u64 {
+    key.expose().words().first().copied().unwrap_or(0)
 }
 
 const MESSAGE: u8 = 1;
@@ -94,7 +116,8 @@ const TAG: u8 = 2;
 const ACCEPTED: u8 = 3;
 
 impl Session {
-    /// Alice's end of block `number`. Her tag's pad is reserved now: without one there is no block.
+    /// Alice's end of block `number`. Her tag's pad is reserved now: without one there is no block. `greetings` is what
+    /// the ends said when they met, Alice's and Bob's; it is authenticated with the block.
     ///
     /// # Errors
     /// [`AuthError::PoolLow`].
@@ -102,12 +125,13 @@ impl Session {
         config: &DecoyConfig,
         number: u64,
         choices: Choices,
+        greetings: [&[u8]; 2],
         auth: &mut Authenticator,
     ) -> Result<(Self, Vec<Step>), SessionError> {
         let pad = auth.reserve()?;
         let steps = vec![Step::Persist(pad.mark())];
         let end = End::Alice(Box::new(DecoyAlice::new(config, choices)));
-        Ok((Self::new(number, AuthDirection::AToB, end, pad), steps))
+        Ok((Self::new(number, AuthDirection::AToB, end, greetings, pad), steps))
     }
 
     /// Bob's end, with the clicks of the block.
@@ -118,24 +142,29 @@ impl Session {
         config: &DecoyConfig,
         number: u64,
         clicks: impl IntoIterator<Item = Click>,
+        greetings: [&[u8]; 2],
         auth: &mut Authenticator,
     ) -> Result<(Self, Vec<Step>), SessionError> {
         let pad = auth.reserve()?;
         let mut steps = vec![Step::Persist(pad.mark())];
         let (bob, first) = DecoyBob::new(config, clicks);
-        let mut session = Self::new(number, AuthDirection::BToA, End::Bob(Box::new(bob)), pad);
+        let end = End::Bob(Box::new(bob));
+        let mut session = Self::new(number, AuthDirection::BToA, end, greetings, pad);
         session.say(&first, &mut steps);
         Ok((session, steps))
     }
 
-    fn new(number: u64, own: AuthDirection, end: End, pad: SendPad) -> Self {
+    fn new(number: u64, own: AuthDirection, end: End, greetings: [&[u8]; 2], pad: SendPad) -> Self {
+        let mut transcript = Transcript::new();
+        transcript.push(AuthDirection::AToB, greetings[0]);
+        transcript.push(AuthDirection::BToA, greetings[1]);
         Self {
             number,
             own,
             end,
-            transcript: Transcript::new(),
+            transcript,
             pad: Some(pad),
-            held: false,
+            held: None,
             counts: DecoyCounts::default(),
             over: false,
         }
@@ -156,7 +185,7 @@ impl Session {
         let result = self.receive_into(bytes, auth, rng, steps);
         if result.is_err() {
             self.end = End::Gone;
-            self.held = false;
+            self.held = None;
             self.over = true;
         }
         result
@@ -224,8 +253,13 @@ impl Session {
                 from.end()?;
                 self.check(tag, auth, steps)
             }
-            Some((&ACCEPTED, [])) if self.held => {
-                self.held = false;
+            Some((&ACCEPTED, bytes)) if self.held.is_some() => {
+                let mut from = Reader::new(bytes);
+                let theirs = from.word("confirmation")?;
+                from.end()?;
+                if self.held.take() != Some(theirs) {
+                    return Err(SessionError::Unconfirmed);
+                }
                 steps.push(Step::Release);
                 steps.push(Step::End(SessionEnd::Key));
                 self.over = true;
@@ -263,25 +297,34 @@ impl Session {
     ) -> Result<(), SessionError> {
         let done = match &self.end {
             End::Alice(alice) => alice.status() == Status::Done && self.pad.is_none(),
-            End::Bob(bob) => bob.status() == Status::Done && !self.held,
+            End::Bob(bob) => bob.status() == Status::Done && self.held.is_none(),
             End::Gone => false,
         };
         if !done {
             return Err(SessionError::Unexpected);
+        }
+        // Each block takes one pad of each pool at most. Without this one forged tag could use up a whole pool.
+        if tag.index > self.number.saturating_mul(u64::from(auth.tag_bits())) {
+            return Err(SessionError::PadAhead { number: self.number, index: tag.index });
         }
         let pad = auth.expect(tag)?;
         steps.push(Step::Persist(pad.mark()));
         auth.verify(pad, self.number, &self.transcript)?;
         match std::mem::replace(&mut self.end, End::Gone) {
             End::Alice(alice) => {
-                steps.extend(alice.into_key().map(Step::Key));
-                steps.push(Step::Send(vec![ACCEPTED]));
+                let key = alice.into_key().ok_or(SessionError::Unexpected)?;
+                let mut out = Writer::default();
+                out.byte(ACCEPTED);
+                out.word(confirmation(&key));
+                steps.push(Step::Key(key));
+                steps.push(Step::Send(out.0));
                 steps.push(Step::End(SessionEnd::Key));
                 self.over = true;
             }
             End::Bob(bob) => {
-                self.held = true;
-                steps.extend(bob.into_key().map(Step::Hold));
+                let key = bob.into_key().ok_or(SessionError::Unexpected)?;
+                self.held = Some(confirmation(&key));
+                steps.push(Step::Hold(key));
                 self.tag(auth, steps)?;
             }
             End::Gone => {}
