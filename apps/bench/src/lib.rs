@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`polar`] | `crqkd bench polar` and `crqkd polar fer` |
 //! | [`receive`] | `crqkd bench receive` |
+//! | [`quantum`] | `crqkd bench quantum` |
 //!
 //! Times are CPU time of the process, not wall time, so that a busy machine changes them little.
 
 mod goal;
 pub mod polar;
 pub mod receive;
+pub mod quantum;
 
 pub use goal::Goal;

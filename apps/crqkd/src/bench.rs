@@ -2,6 +2,7 @@
 
 mod polar;
 mod receive;
+mod quantum;
 
 use crate::exit::Outcome;
 use anyhow::Result;
@@ -22,6 +23,8 @@ enum Part {
     Polar(polar::PolarArgs),
     /// The receiver: frames found, accuracy beside its bounds, and CPU time of flowgraph, frames and kernels.
     Receive(receive::ReceiveBenchArgs),
+    /// The quantum side: reconciliation, privacy amplification, link model, forged transcripts.
+    Quantum(quantum::QuantumArgs),
 }
 
 /// Runs the benchmark of a part.
@@ -29,6 +32,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     match &args.part {
         Part::Polar(args) => polar::run(args),
         Part::Receive(args) => receive::run(args),
+        Part::Quantum(args) => quantum::run(args),
     }
 }
 

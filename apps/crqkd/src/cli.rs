@@ -3,6 +3,7 @@
 use crate::bench::BenchArgs;
 use crate::inspect::InspectArgs;
 use crate::polar::PolarArgs;
+use crate::qkd::QkdArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crqkd_flowgraphs::Role;
 use crqkd_sounding::{ChannelEstimate, FrameLayout, SearchMode, SoundingConfig};
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Try the polar codec by itself.
     Polar(PolarArgs),
+    /// A quantum link between two sites: simulated in one process, or as two processes over the network.
+    Qkd(QkdArgs),
 }
 
 /// Options that every run of the virtual air shares.

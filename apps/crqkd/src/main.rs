@@ -10,6 +10,7 @@ mod keygen;
 mod message;
 mod polar;
 mod progress;
+mod qkd;
 mod receive;
 mod record;
 mod referee;
@@ -50,5 +51,6 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Polar(args) => polar::run(args),
+        Command::Qkd(args) => qkd::run(args),
     })
 }

@@ -67,3 +67,39 @@ impl Frames {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A raw stream and the frames at its other end.
+    fn pair() -> (TcpStream, Frames) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let raw = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (raw, Frames::new(listener.accept().unwrap().0).unwrap())
+    }
+
+    #[test]
+    fn messages_arrive_whole_and_are_counted() {
+        let (raw, mut far) = pair();
+        let mut near = Frames::new(raw).unwrap();
+        for message in [&b"one"[..], b"", &[7; 100_000]] {
+            near.send(message).unwrap();
+            assert_eq!(far.receive().unwrap(), message);
+        }
+        assert_eq!((near.bytes(), far.bytes()), (100_015, 100_015));
+    }
+
+    #[test]
+    fn a_length_that_is_a_lie_and_a_message_that_is_cut_are_errors() {
+        let (mut raw, mut far) = pair();
+        raw.write_all(&u32::MAX.to_be_bytes()).unwrap();
+        assert!(far.receive().unwrap_err().to_string().contains("4294967295"));
+        let (mut raw, mut far) = pair();
+        raw.write_all(&[0, 0, 0, 9, 1, 2]).unwrap();
+        drop(raw);
+        assert_eq!(far.receive().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

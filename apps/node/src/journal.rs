@@ -192,4 +192,18 @@ mod tests {
         assert!(keys[0].0 == 5 && keys[0].1.ct_eq(&key));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), length / 2);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_whole_keys_and_a_rest(bytes: Vec<u8>, bits in 0usize..200, noise: Vec<u8>) {
+            let (_, whole) = split_keys(&bytes);
+            proptest::prop_assert!(whole <= bytes.len());
+            let mut file = 7u64.to_be_bytes().to_vec();
+            file.extend((bits as u64).to_be_bytes());
+            file.extend(vec![0xFF; bits.div_ceil(8)]);
+            file.extend(noise);
+            let (keys, whole) = split_keys(&file);
+            proptest::prop_assert!(whole <= file.len() && keys[0].0 == 7 && keys[0].1.len() == bits);
+        }
+    }
 }

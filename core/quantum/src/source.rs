@@ -21,7 +21,7 @@ pub trait KeySource {
     /// Whole groups that are ready.
     fn available(&self) -> usize;
 
-    /// The next group; numbers ascend from the first without a gap. `None` when none is ready now.
+    /// The next group; numbers ascend, and are the same at both ends. `None` when none is ready now.
     ///
     /// # Errors
     /// When the source itself fails.

@@ -95,11 +95,12 @@ pub fn run_alice(args: &EndArgs) -> Result<EndReport> {
     let mut connector = Connector::new(args)?;
     while args.blocks == 0 || end.report.blocks < args.blocks {
         let mut line = connector.line()?;
-        match end.alice_line(&mut line, args, &source) {
+        let result = end.alice_line(&mut line, args, &source);
+        end.report.classical_bytes += line.classical.bytes();
+        match result {
             Ok(()) => break,
             Err(error) => end.broken(error)?,
         }
-        end.report.classical_bytes += line.classical.bytes();
     }
     Ok(end.finish())
 }

@@ -1,0 +1,521 @@
+//! The quantum side: how close reconciliation comes to the Shannon limit, how fast each step is, and what a forger gets.
+//!
+//! [`QuantumBench`] is `crqkd bench quantum`. Times are CPU time of the process, on one core.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use cpu_time::ProcessTime;
+use crqkd_bits::{BitString, SecretBits, TagHash, Toeplitz};
+use crqkd_keys::{AuthDirection, Authenticator, Tag, Transcript};
+use crqkd_quantum::cascade::{CascadeAlice, CascadeBob};
+use crqkd_quantum::decoy::{Choices, DecoyConfig, Link};
+use crqkd_quantum::finite_key::binary_entropy;
+use crqkd_quantum::ldpc::{Plan, correct, planned_efficiency, syndromes};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::Serialize;
+
+use crate::Goal;
+
+/// How much is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuantumEffort {
+    /// Blocks of Cascade at each error rate.
+    pub cascade_blocks: u32,
+    /// Blocks of the one-way codes at each error rate.
+    pub one_way_blocks: u32,
+    /// Mutated transcripts; a tenth as many are replayed.
+    pub transcripts: u32,
+    /// Products by a Toeplitz matrix.
+    pub products: u32,
+    /// Pulses of the link model.
+    pub pulses: u64,
+}
+
+impl Default for QuantumEffort {
+    fn default() -> Self {
+        Self {
+            cascade_blocks: 20,
+            one_way_blocks: 40,
+            transcripts: 1_000_000,
+            products: 40,
+            pulses: 1_000_000_000,
+        }
+    }
+}
+
+impl QuantumEffort {
+    /// Seconds instead of minutes.
+    pub fn quick() -> Self {
+        Self {
+            cascade_blocks: 2,
+            one_way_blocks: 2,
+            transcripts: 20_000,
+            products: 4,
+            pulses: 100_000_000,
+        }
+    }
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuantumRow {
+    /// What was run.
+    pub what: &'static str,
+    /// Error rate, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qber: Option<f64>,
+    /// What was counted, by name.
+    pub figures: Vec<(&'static str, f64)>,
+    /// Limits.
+    pub goals: Vec<Goal>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuantumReport {
+    /// Bits of a block in the lines on reconciliation: Cascade, one-way.
+    pub block_bits: [usize; 2],
+    /// The lines.
+    pub rows: Vec<QuantumRow>,
+}
+
+/// The benchmark of the quantum side.
+#[derive(Debug, Clone)]
+pub struct QuantumBench {
+    seed: u64,
+    effort: QuantumEffort,
+}
+
+const RATES: [f64; 4] = [0.01, 0.02, 0.03, 0.05];
+const CASCADE_BITS: usize = 1 << 20;
+const ONE_WAY_BITS: usize = 1 << 21;
+
+type Step = fn(&QuantumBench, &mut Xoshiro256PlusPlus, f64) -> QuantumRow;
+
+/// The lines, in order, and the error rate of each.
+const STEPS: [(Step, f64); 12] = [
+    (QuantumBench::cascade, RATES[0]),
+    (QuantumBench::cascade, RATES[1]),
+    (QuantumBench::cascade, RATES[2]),
+    (QuantumBench::cascade, RATES[3]),
+    (QuantumBench::one_way, RATES[0]),
+    (QuantumBench::one_way, RATES[1]),
+    (QuantumBench::one_way, RATES[2]),
+    (QuantumBench::one_way, RATES[3]),
+    (QuantumBench::toeplitz, 0.0),
+    (QuantumBench::link, 0.0),
+    (QuantumBench::transcripts, 0.0),
+    (QuantumBench::toy_tags, 0.0),
+];
+
+impl QuantumBench {
+    /// A benchmark with this seed of all keys and errors.
+    pub fn new(seed: u64, effort: QuantumEffort) -> Self {
+        Self { seed, effort }
+    }
+
+    /// Number of lines.
+    pub fn len(&self) -> usize {
+        STEPS.len()
+    }
+
+    /// Never true.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Runs line by line; `progress` sees each and may stop.
+    pub fn run(&self, mut progress: impl FnMut(&QuantumRow) -> ControlFlow<()>) -> QuantumReport {
+        let mut report =
+            QuantumReport { block_bits: [CASCADE_BITS, ONE_WAY_BITS], rows: Vec::new() };
+        for (number, (step, rate)) in STEPS.into_iter().enumerate() {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+            (0..number).for_each(|_| rng.jump());
+            let row = step(self, &mut rng, rate);
+            let flow = progress(&row);
+            report.rows.push(row);
+            if flow.is_break() {
+                break;
+            }
+        }
+        report
+    }
+
+    fn cascade(&self, rng: &mut Xoshiro256PlusPlus, rate: f64) -> QuantumRow {
+        let (mut told, mut limit, mut rounds, mut failed) = (0.0, 0.0, 0u64, 0u32);
+        let mut seconds = 0.0;
+        for _ in 0..self.effort.cascade_blocks {
+            let (alice, bob, errors) = pair(rng, CASCADE_BITS, rate);
+            let seed = rng.random();
+            let start = ProcessTime::now();
+            let mut ends = (
+                CascadeAlice::new(alice.duplicate(), rate, seed).expect("it is short enough"),
+                CascadeBob::new(bob, rate, seed).expect("it is short enough"),
+            );
+            while let Ok(Some(request)) = ends.1.next_request() {
+                let Ok(answers) = ends.0.answer(&request) else { break };
+                if ends.1.answer(&answers).is_err() {
+                    break;
+                }
+            }
+            seconds += start.elapsed().as_secs_f64();
+            told += ends.1.parities() as f64 + 64.0;
+            limit += CASCADE_BITS as f64 * binary_entropy(errors as f64 / CASCADE_BITS as f64);
+            rounds += ends.1.rounds();
+            failed += u32::from(!ends.1.into_key().ct_eq(&alice));
+        }
+        let blocks = f64::from(self.effort.cascade_blocks);
+        let nanoseconds = seconds * 1e9 / (blocks * CASCADE_BITS as f64);
+        let (f, rounds) = (told / limit, rounds as f64 / blocks);
+        QuantumRow {
+            what: "cascade",
+            qber: Some(rate),
+            figures: vec![
+                ("f", f),
+                ("rounds", rounds),
+                ("Mbit/s, both ends", 1000.0 / nanoseconds),
+                ("blocks", blocks),
+                ("not equal", f64::from(failed)),
+            ],
+            goals: vec![
+                Goal::new("f", 1.05, f),
+                Goal::new("rounds", 100.0, rounds),
+                Goal::new("ns a bit", 20.0, nanoseconds),
+                Goal::new("not equal", 0.0, f64::from(failed)),
+            ],
+        }
+    }
+
+    fn one_way(&self, rng: &mut Xoshiro256PlusPlus, rate: f64) -> QuantumRow {
+        let plan = Plan::new(ONE_WAY_BITS, rate, planned_efficiency(ONE_WAY_BITS, rate));
+        let limit = ONE_WAY_BITS as f64 * binary_entropy(rate);
+        let (mut failed, mut seconds) = (0u32, 0.0);
+        for _ in 0..self.effort.one_way_blocks {
+            let (alice, mut bob, _) = pair(rng, ONE_WAY_BITS, rate);
+            let start = ProcessTime::now();
+            let told = syndromes(alice.expose(), &plan).expect("the plan has a code");
+            let errors = correct(&mut bob, &told, &plan).expect("the syndromes are whole");
+            seconds += start.elapsed().as_secs_f64();
+            failed += u32::from(errors.is_none() || !bob.ct_eq(&alice));
+        }
+        let blocks = f64::from(self.effort.one_way_blocks);
+        let nanoseconds = seconds * 1e9 / (blocks * ONE_WAY_BITS as f64);
+        let f = (plan.told() as f64 + 64.0) / limit;
+        let mut goals = vec![Goal::new("ns a bit", 200.0, nanoseconds)];
+        if let Some(most) = [(0.01, 1.12), (0.02, 1.10)].iter().find(|g| g.0 == rate) {
+            goals.push(Goal::new("f", most.1, f));
+        }
+        QuantumRow {
+            what: "one way",
+            qber: Some(rate),
+            figures: vec![
+                ("f", f),
+                ("Mbit/s, both ends", 1000.0 / nanoseconds),
+                ("blocks", blocks),
+                ("not equal", f64::from(failed)),
+                ("FER", f64::from(failed) / blocks),
+            ],
+            goals,
+        }
+    }
+
+    fn toeplitz(&self, rng: &mut Xoshiro256PlusPlus, _: f64) -> QuantumRow {
+        let (n, m) = (1usize << 20, 1usize << 19);
+        let (mut seconds, mut wrong) = (0.0, 0u32);
+        for _ in 0..self.effort.products {
+            let seed = BitString::random(rng, n + m - 1);
+            let input = SecretBits::random(rng, n);
+            let matrix = Toeplitz::new(seed.clone(), n, m).expect("the seed has its length");
+            let start = ProcessTime::now();
+            let output = matrix.hash_secret(&input).expect("the input has its length");
+            seconds += start.elapsed().as_secs_f64();
+            // Some rows by the definition: y[i] = sum over j of t[i - j + n - 1] x[j].
+            for _ in 0..20 {
+                let i = rng.random_range(0..m);
+                let row = seed.slice(i..i + n).expect("it lies inside").reversed();
+                let pairs = row.words().iter().zip(input.expose().words());
+                let ones: u32 = pairs.map(|(a, b)| (a & b).count_ones()).sum();
+                wrong += u32::from(output.expose().get(i) != Some(ones % 2 == 1));
+            }
+        }
+        let nanoseconds = seconds * 1e9 / (f64::from(self.effort.products) * n as f64);
+        QuantumRow {
+            what: "toeplitz, n = 2^20, m = n/2",
+            qber: None,
+            figures: vec![("Mbit/s of input", 1000.0 / nanoseconds), ("wrong", f64::from(wrong))],
+            goals: vec![
+                Goal::new("ns a bit", 5.0, nanoseconds),
+                Goal::new("wrong", 0.0, f64::from(wrong)),
+            ],
+        }
+    }
+
+    fn link(&self, rng: &mut Xoshiro256PlusPlus, _: f64) -> QuantumRow {
+        // One intensity stands out so that eta*mu is 0.05 for nearly all pulses.
+        let config = DecoyConfig {
+            distance_km: 0.0,
+            detector_efficiency: 0.1,
+            mean_photons: [0.5, 0.1, 0.0002],
+            intensity_shares: [0.998, 0.001, 0.001],
+            pulses_per_block: self.effort.pulses,
+            ..DecoyConfig::default()
+        };
+        let choices = Choices::new(&config, rng.random());
+        let start = ProcessTime::now();
+        let clicks = Link::new(&config, &choices, rng.random()).count();
+        let seconds = start.elapsed().as_secs_f64();
+        let rate = self.effort.pulses as f64 / seconds;
+        QuantumRow {
+            what: "link model, eta*mu = 0.05",
+            qber: None,
+            figures: vec![("pulses/s", rate), ("clicks", clicks as f64)],
+            goals: vec![Goal::new("ns a pulse", 20.0, 1e9 / rate)],
+        }
+    }
+
+    /// Transcripts of the size of a small block, spoilt in every way, under tags of full length.
+    fn transcripts(&self, rng: &mut Xoshiro256PlusPlus, _: f64) -> QuantumRow {
+        let (mut mutated, mut replayed, mut accepted) = (0u32, 0u32, 0u32);
+        let start = ProcessTime::now();
+        while mutated < self.effort.transcripts {
+            let messages = conversation(rng);
+            let (mut alice, mut bob) = ends(rng, 64);
+            for number in 0..250 {
+                let Ok(tag) = send(&mut alice, number, &transcript(&messages)) else { break };
+                let spoilt = spoil(&messages, rng);
+                if spoilt == messages {
+                    continue;
+                }
+                mutated += 1;
+                accepted += u32::from(check(&mut bob, tag, number, &transcript(&spoilt)));
+                if number % 10 == 0 {
+                    replayed += 1;
+                    // The true one, but its pad is gone.
+                    accepted += u32::from(check(&mut bob, tag, number, &transcript(&messages)));
+                }
+            }
+        }
+        QuantumRow {
+            what: "transcripts, 64-bit tags",
+            qber: None,
+            figures: vec![
+                ("mutated", f64::from(mutated)),
+                ("replayed", f64::from(replayed)),
+                ("accepted", f64::from(accepted)),
+                ("CPU s", start.elapsed().as_secs_f64()),
+            ],
+            goals: vec![Goal::new("accepted", 0.0, f64::from(accepted))],
+        }
+    }
+
+    /// The same under tags of 8 bits, where the bound can be seen.
+    fn toy_tags(&self, rng: &mut Xoshiro256PlusPlus, _: f64) -> QuantumRow {
+        let (mut tried, mut accepted) = (0u32, 0u32);
+        while tried < self.effort.transcripts {
+            let messages = conversation(rng);
+            let (mut alice, mut bob) = ends(rng, 8);
+            for number in 0..1900 {
+                let Ok(mut tag) = send(&mut alice, number, &transcript(&messages)) else { break };
+                let spoilt = spoil(&messages, rng);
+                tag.value ^= rng.random_range(0..256);
+                if spoilt == messages {
+                    continue;
+                }
+                tried += 1;
+                accepted += u32::from(check(&mut bob, tag, number, &transcript(&spoilt)));
+            }
+        }
+        let rate = f64::from(accepted) / f64::from(tried);
+        let bound = TagHash::forgery_bound(1 << 16, 8);
+        let sigma = (bound / f64::from(tried)).sqrt();
+        QuantumRow {
+            what: "transcripts, 8-bit toy tags",
+            qber: None,
+            figures: vec![
+                ("mutated", f64::from(tried)),
+                ("accepted", f64::from(accepted)),
+                ("forgery rate", rate),
+                ("bound", bound),
+                ("sigma of the count", sigma),
+            ],
+            goals: vec![Goal::new("forgery rate, 4 sigma", bound + 4.0 * sigma, rate)],
+        }
+    }
+}
+
+impl QuantumReport {
+    /// One JSON document.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// Every limit.
+    pub fn goals(&self) -> impl Iterator<Item = &Goal> {
+        self.rows.iter().flat_map(|row| &row.goals)
+    }
+}
+
+impl fmt::Display for QuantumReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED).set_header(["what", "QBER", "measured", "limits"]);
+        for row in &self.rows {
+            let figures: Vec<String> = row
+                .figures
+                .iter()
+                .map(|(name, value)| format!("{name} {}", short(*value)))
+                .collect();
+            let goals: Vec<String> = row.goals.iter().map(Goal::to_string).collect();
+            let qber = row.qber.map_or(String::new(), |qber| format!("{:.0} %", qber * 100.0));
+            table.add_row([row.what.to_owned(), qber, figures.join("\n"), goals.join("\n")]);
+        }
+        writeln!(f, "{table}")?;
+        let [cascade, one_way] = self.block_bits;
+        writeln!(
+            f,
+            "blocks of {cascade} bits (cascade) and {one_way} bits (one way); CPU time of one core for both ends"
+        )
+    }
+}
+
+/// Four significant digits.
+fn short(value: f64) -> String {
+    if value == 0.0 || value.fract() == 0.0 && value.abs() < 1e9 {
+        format!("{value}")
+    } else if (0.01..1e5).contains(&value.abs()) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// Alice's bits, Bob's, and how many differ.
+fn pair(rng: &mut Xoshiro256PlusPlus, bits: usize, rate: f64) -> (SecretBits, SecretBits, usize) {
+    let alice = BitString::random(rng, bits);
+    let mut bob = alice.clone();
+    let mut errors = 0;
+    let mut next = 0usize;
+    let scale = 1.0 / (-rate).ln_1p();
+    loop {
+        let unit: f64 = 1.0 - rng.random::<f64>();
+        next += (unit.ln() * scale) as usize;
+        if next >= bits {
+            return (alice.into(), bob.into(), errors);
+        }
+        bob.flip(next);
+        errors += 1;
+        next += 1;
+    }
+}
+
+type Messages = Vec<(AuthDirection, Vec<u8>)>;
+
+/// Some messages both ways.
+fn conversation(rng: &mut Xoshiro256PlusPlus) -> Messages {
+    let message = |i: usize, rng: &mut Xoshiro256PlusPlus| {
+        let direction = if i.is_multiple_of(2) { AuthDirection::BToA } else { AuthDirection::AToB };
+        let mut bytes = vec![0; rng.random_range(1..400)];
+        rng.fill(&mut bytes[..]);
+        (direction, bytes)
+    };
+    (0..12).map(|i| message(i, rng)).collect()
+}
+
+/// Altered, cut, lengthened, dropped, doubled, swapped, reflected, or moved over a border.
+fn spoil(messages: &Messages, rng: &mut Xoshiro256PlusPlus) -> Messages {
+    let mut spoilt = messages.clone();
+    let at = rng.random_range(0..spoilt.len());
+    match rng.random_range(0..8) {
+        0 => {
+            let place = rng.random_range(0..spoilt[at].1.len());
+            spoilt[at].1[place] ^= rng.random_range(1..=255u8);
+        }
+        1 => spoilt[at].1.truncate(rng.random_range(0..messages[at].1.len())),
+        2 => spoilt[at].1.push(rng.random()),
+        3 => drop(spoilt.remove(at)),
+        4 => spoilt.insert(at, messages[at].clone()),
+        5 => spoilt.swap(at, rng.random_range(0..messages.len())),
+        6 => spoilt[at].0 = spoilt[at].0.reversed(),
+        _ => {
+            let next = (at + 1) % messages.len();
+            let moved = spoilt[next].1.remove(0);
+            spoilt[at].1.push(moved);
+        }
+    }
+    spoilt
+}
+
+fn transcript(messages: &Messages) -> Transcript {
+    let mut transcript = Transcript::new();
+    messages.iter().for_each(|(direction, bytes)| transcript.push(*direction, bytes));
+    transcript
+}
+
+fn ends(rng: &mut Xoshiro256PlusPlus, tag_bits: u32) -> (Authenticator, Authenticator) {
+    let secret = SecretBits::random(rng, 4096 * 8);
+    let end = |secret, own| {
+        Authenticator::new(secret, own, 0, tag_bits).expect("four KiB are enough to begin with")
+    };
+    (end(secret.duplicate(), AuthDirection::AToB), end(secret, AuthDirection::BToA))
+}
+
+fn send(
+    end: &mut Authenticator,
+    number: u64,
+    said: &Transcript,
+) -> Result<Tag, crqkd_keys::AuthError> {
+    let pad = end.reserve()?;
+    end.tag(pad, number, said)
+}
+
+fn check(end: &mut Authenticator, tag: Tag, number: u64, said: &Transcript) -> bool {
+    end.expect(tag).and_then(|pad| end.verify(pad, number, said)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_run_has_every_line_equal_keys_and_no_forgery() {
+        let effort = QuantumEffort {
+            cascade_blocks: 1,
+            one_way_blocks: 1,
+            transcripts: 5000,
+            products: 1,
+            pulses: 5_000_000,
+        };
+        let bench = QuantumBench::new(1, effort);
+        let mut seen = 0;
+        let report = bench.run(|_| {
+            seen += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!((seen, report.rows.len()), (bench.len(), bench.len()));
+        let speed =
+            |goal: &&Goal| !goal.what.starts_with("ns") && !["f", "rounds"].contains(&goal.what);
+        let missed: Vec<_> = report.goals().filter(speed).filter(|goal| !goal.met).collect();
+        assert!(missed.is_empty(), "{missed:?}");
+        assert!(report.to_json().unwrap().contains("toy tags"));
+        assert!(report.to_string().contains("Mbit/s"));
+    }
+
+    #[test]
+    fn every_spoilt_conversation_that_differs_has_another_transcript() {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        for _ in 0..500 {
+            let messages = conversation(&mut rng);
+            let spoilt = spoil(&messages, &mut rng);
+            let same =
+                format!("{:?}", transcript(&messages)) == format!("{:?}", transcript(&spoilt));
+            assert_eq!(same, messages == spoilt);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `crqkd bench quantum`.
+
+use super::checked;
+use crate::exit::{self, Outcome};
+use crate::progress;
+use anyhow::Result;
+use clap::Args;
+use crqkd_bench::quantum::{QuantumBench, QuantumEffort};
+use std::io::Write;
+use std::ops::ControlFlow;
+
+/// `crqkd bench quantum`.
+#[derive(Debug, Args)]
+pub(super) struct QuantumArgs {
+    /// Seed of keys and errors; times vary all the same.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Few blocks and transcripts: seconds instead of minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Blocks of the one-way codes at each error rate, for small frame error rates.
+    #[arg(long, value_name = "N")]
+    one_way_blocks: Option<u32>,
+    /// Exit with 1 when a limit is missed.
+    #[arg(long)]
+    check: bool,
+    /// Print one JSON document instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what was measured; after Ctrl-C, what was measured until then.
+pub(super) fn run(args: &QuantumArgs) -> Result<Outcome> {
+    let mut effort = if args.quick { QuantumEffort::quick() } else { QuantumEffort::default() };
+    effort.one_way_blocks = args.one_way_blocks.unwrap_or(effort.one_way_blocks).max(1);
+    let bench = QuantumBench::new(args.seed, effort);
+    let bar = progress::bar(bench.len() as u64, "quantum");
+    let report = bench.run(|row| {
+        bar.inc(1);
+        bar.set_message(format!("quantum: {}", row.what));
+        if exit::interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.finish_and_clear();
+    if args.json {
+        writeln!(std::io::stdout(), "{}", report.to_json()?)?;
+    } else {
+        write!(std::io::stdout(), "{report}")?;
+    }
+    Ok(checked(args.check, report.goals()))
+}

@@ -1,0 +1,176 @@
+//! `crqkd qkd`: a quantum link, in one process or as two.
+
+use crate::exit::Outcome;
+use crate::progress;
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use crqkd_node::qkd::{self, EndArgs, EndReport, SecretArgs, SimulateArgs, SimulatedPoint};
+use serde::Serialize;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// `crqkd qkd`.
+#[derive(Debug, Args)]
+pub(crate) struct QkdArgs {
+    /// What to do.
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run the whole link in this process and report its rates; with `--to-km` at several distances.
+    Simulate(SimulateCommand),
+    /// Be the end that sends pulses, and make keys with `bob` over the network (the fibre is simulated).
+    Alice(EndCommand),
+    /// Be the end that receives pulses.
+    Bob(EndCommand),
+    /// Make a start-up secret for the authentication of both ends.
+    Secret(SecretArgs),
+    /// Compare what the two ends of a link have written: equal keys, no pad twice.
+    Audit(AuditCommand),
+}
+
+#[derive(Debug, Args)]
+struct SimulateCommand {
+    #[command(flatten)]
+    args: SimulateArgs,
+    /// Print one JSON document instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct EndCommand {
+    #[command(flatten)]
+    args: EndArgs,
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct AuditCommand {
+    /// Directory of one end.
+    first: PathBuf,
+    /// Directory of the other end.
+    second: PathBuf,
+    /// Bits of a group.
+    #[arg(long, default_value_t = 384)]
+    group_bits: usize,
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; without any key it is a missed threshold.
+pub(crate) fn run(args: &QkdArgs) -> Result<Outcome> {
+    match &args.action {
+        Action::Simulate(command) => simulate(command),
+        Action::Alice(command) => end(command, qkd::run_alice),
+        Action::Bob(command) => end(command, qkd::run_bob),
+        Action::Secret(args) => qkd::write_secret(args).map(|()| Outcome::Ok),
+        Action::Audit(command) => audit(command),
+    }
+}
+
+fn simulate(command: &SimulateCommand) -> Result<Outcome> {
+    if command.args.blocks == 0 {
+        bail!("--blocks 0: at least one block is needed");
+    }
+    let bar = progress::bar(1, "blocks");
+    let points = qkd::simulate(&command.args, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    if command.json {
+        json(&points)?;
+    } else {
+        write!(std::io::stdout(), "{}", table(&points))?;
+    }
+    Ok(if points.iter().any(|p| p.keys > 0) { Outcome::Ok } else { Outcome::Missed })
+}
+
+fn table(points: &[SimulatedPoint]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
+        "fibre",
+        "QBER",
+        "sifted bits",
+        "key bits",
+        "secret bit/s",
+        "f",
+        "rounds",
+        "messages",
+        "keys",
+    ]);
+    let mut reasons = String::new();
+    for p in points {
+        table.add_row([
+            format!("{} km", p.distance_km),
+            format!("{:.2} %", p.qber * 100.0),
+            format!("{:.0}", p.sifted_bits),
+            format!("{:.0}", p.key_bits),
+            format!("{:.0}", p.rate_bit_s),
+            p.efficiency.map_or("-".into(), |f| format!("{f:.3}")),
+            format!("{:.0}", p.rounds),
+            format!("{:.0}", p.messages),
+            format!("{} of {}", p.keys, p.blocks),
+        ]);
+        if let Some(reason) = &p.reason {
+            reasons += &format!("{} km: {reason}\n", p.distance_km);
+        }
+    }
+    format!("{table}\n{reasons}")
+}
+
+fn end(command: &EndCommand, run: fn(&EndArgs) -> Result<EndReport>) -> Result<Outcome> {
+    let report = run(&command.args)?;
+    if command.json {
+        json(&report)?;
+    } else {
+        let mut out = std::io::stdout();
+        writeln!(out, "blocks {}, keys released {}", report.blocks, report.released)?;
+        writeln!(out, "key bits {} for groups", report.key_bits)?;
+        let rate = report.sifted_bit_s / 1e6;
+        writeln!(out, "sifted bits {}, {rate:.2} Mbit/s over the run", report.sifted_bits)?;
+        if report.generation_s > 0.0 {
+            let with = report.sifted_bits as f64 / (report.seconds + report.generation_s) / 1e6;
+            let generation = report.generation_s;
+            writeln!(
+                out,
+                "pulses generated beforehand in {generation:.1} s; {with:.2} Mbit/s with it"
+            )?;
+        }
+        writeln!(out, "classical channel {} bytes", report.classical_bytes)?;
+        writeln!(out, "connections broken {}", report.broken_connections)?;
+        for reason in &report.burned {
+            writeln!(out, "no key: {reason}")?;
+        }
+    }
+    Ok(if report.released > 0 { Outcome::Ok } else { Outcome::Missed })
+}
+
+fn audit(command: &AuditCommand) -> Result<Outcome> {
+    let audit = qkd::audit(&command.first, &command.second, command.group_bits)?;
+    if command.json {
+        json(&audit)?;
+    } else {
+        let mut out = std::io::stdout();
+        let [first, second, both] = audit.released;
+        writeln!(out, "keys released: {first} and {second}, at both ends {both}")?;
+        writeln!(out, "whole groups in these: {}", audit.groups)?;
+        writeln!(out, "keys that differ: {}", audit.differing)?;
+        writeln!(out, "block numbers used twice: {}", audit.blocks_reused)?;
+        writeln!(out, "pads used twice: {} of {}", audit.pads_reused, audit.pad_marks)?;
+    }
+    Ok(if audit.passed() { Outcome::Ok } else { Outcome::Missed })
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Result<()> {
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(value)?)?;
+    Ok(())
+}
