@@ -42,6 +42,14 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Try the polar codec by itself.
     Polar(PolarArgs),
+    /// Serve a virtual air that qap, user and eve join as processes of their own.
+    Air(crate::air::AirArgs),
+    /// Run a quantum access point.
+    Qap(crate::node::NodeArgs),
+    /// Run a user.
+    User(crate::node::NodeArgs),
+    /// Run an eavesdropper.
+    Eve(crate::node::NodeArgs),
 }
 
 /// Options that every run of the virtual air shares.
@@ -229,7 +237,7 @@ pub(crate) enum RoleArg {
 }
 
 impl RoleArg {
-    const ALL: [RoleArg; 6] =
+    pub(crate) const ALL: [RoleArg; 6] =
         [RoleArg::Qap1, RoleArg::Alice, RoleArg::Eve1, RoleArg::Qap2, RoleArg::Bob, RoleArg::Eve2];
 }
 

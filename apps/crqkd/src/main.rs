@@ -1,5 +1,6 @@
 //! The `crqkd` command.
 
+mod air;
 mod bench;
 mod cli;
 mod decisions;
@@ -7,6 +8,7 @@ mod demo;
 mod exit;
 mod keygen;
 mod message;
+mod node;
 mod polar;
 mod progress;
 mod receive;
@@ -22,6 +24,7 @@ mod table;
 
 use clap::Parser;
 use cli::{Cli, Command, Experiment};
+use crqkd_air::Radio as Kind;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -48,5 +51,9 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Polar(args) => polar::run(args),
+        Command::Air(args) => air::run(args),
+        Command::Qap(args) => node::run(args, Kind::Qap),
+        Command::User(args) => node::run(args, Kind::User),
+        Command::Eve(args) => node::run(args, Kind::Eve),
     })
 }

@@ -7,7 +7,7 @@ use crate::referee::{Referee, Verdict};
 use anyhow::{Context, Result, bail};
 use crqkd_experiment::{Probing, Setup};
 use crqkd_flowgraphs::{
-    Finished, FlowgraphError, LoopbackConfig, Monitor, Notice, Role, RunOptions, Running, Supply,
+    Finished, FlowgraphError, LoopbackConfig, Notice, Role, RunOptions, Running, Supply,
     SystemConfig, loopback, simulated,
 };
 use crqkd_forwarding::Event;
@@ -156,8 +156,7 @@ pub(crate) fn watch(
     mut notice: impl FnMut(Role, Notice),
 ) -> Result<Finished> {
     let bar = progress::bar(2 * u64::from(scenario.groups), &format!("{}: groups", scenario.name));
-    let guard = Guard::start(&running);
-    let result = running.wait(|role, what| {
+    let result = guarded(running, Some(STALL), |role, what| {
         if let Notice::Event(event) = &what
             && matches!(
                 event.event,
@@ -170,6 +169,17 @@ pub(crate) fn watch(
         notice(role, what);
     });
     bar.finish_and_clear();
+    result
+}
+
+/// Waits for the end of a run; Ctrl-C ends it with an error, and so does an air that stands still for `stall`.
+pub(crate) fn guarded(
+    running: Running,
+    stall: Option<Duration>,
+    notice: impl FnMut(Role, Notice),
+) -> Result<Finished> {
+    let guard = Guard::start(&running, stall);
+    let result = running.wait(notice);
     match guard.finish() {
         Some(Stop::Interrupted) => bail!("interrupted"),
         Some(Stop::Stuck(where_)) => {
@@ -192,8 +202,8 @@ struct Guard {
 }
 
 impl Guard {
-    fn start(running: &Running) -> Self {
-        let (stop, monitor): (_, Monitor) = (running.stop_handle(), running.monitor());
+    fn start(running: &Running, stall: Option<Duration>) -> Self {
+        let (stop, monitor) = (running.stop_handle(), running.monitor());
         let done = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&done);
         let thread = std::thread::spawn(move || {
@@ -206,7 +216,7 @@ impl Guard {
                 }
                 let reason = if exit::interrupted() {
                     Stop::Interrupted
-                } else if since.elapsed() > STALL {
+                } else if stall.is_some_and(|stall| since.elapsed() > stall) {
                     Stop::Stuck(monitor.describe())
                 } else {
                     continue;

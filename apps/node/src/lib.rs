@@ -2,10 +2,14 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`air`] | the virtual air across processes: server and client |
 //! | [`frames`] | whole messages over a stream |
 //! | [`journal`] | what must survive a power cut: lines of JSON, and key material beside them |
 //! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
+//! | [`radio`] | radios by name: `air:`, `file:`, `soapy:` |
 
+pub mod air;
 pub mod frames;
 pub mod journal;
 pub mod qkd;
+pub mod radio;
