@@ -7,6 +7,7 @@
 //! has nothing to say hands out a future, [`Reception::Wait`].
 
 pub mod air;
+pub mod faulty;
 pub mod file;
 
 use crqkd_air::medium::{Air, MediumError, Promises};

@@ -283,6 +283,11 @@ impl Shared {
         }
     }
 
+    /// Somebody else says goodbye to the client.
+    fn has_pump(&self, number: u16) -> bool {
+        self.seats().iter().any(|seat| seat.number == number && seat.radio.is_none())
+    }
+
     /// The last message for a client.
     fn goodbye(&self, number: u16) -> FromServer {
         let seats = self.seats();
@@ -337,9 +342,13 @@ fn serve(shared: &Arc<Shared>, mut stream: Stream) {
         Err(error) => Err(error.to_string()),
     };
     match ended {
-        Ok(()) if hello.part == Part::Wire => {} // its radio goes on
+        Ok(()) if hello.part == Part::Wire => return, // its radio goes on
         Ok(()) => shared.left(number, None),
         Err(reason) => shared.left(number, Some(reason)),
+    }
+    if !shared.has_pump(number) {
+        let _ = stream.write_all(emitter.server(&shared.goodbye(number))); // it may be gone
+        stream.close();
     }
 }
 
@@ -415,6 +424,7 @@ impl Pump {
         let mut emitter = Emitter::default();
         for stream in [Some(&mut self.samples), self.wire.as_mut()].into_iter().flatten() {
             let _ = stream.write_all(emitter.server(&end)).and_then(|()| stream.flush());
+            stream.get_ref().close(); // a client that is gone has closed it
         }
     }
 
