@@ -130,10 +130,11 @@ fn a_process_that_dies_counts_as_silent_and_the_others_end() {
     std::thread::sleep(Duration::from_millis(2500));
     all.signal("alice", "-KILL");
     for (name, status, said) in all.end() {
+        assert!(!said.contains("panicked"), "{name}: {said}");
         match name {
-            "air" => assert!(status.success() && said.contains("alice has left"), "{said}"),
-            "eve1" => {}
-            _ => assert!(!status.success(), "{name}"),
+            "air" => assert!(status.success() && said.contains("alice has left: "), "{said}"),
+            "alice" => assert_eq!(status.code(), None),
+            _ => assert!(status.code().is_some_and(|code| code < 2), "{name}: {said}"),
         }
     }
 }
