@@ -24,7 +24,7 @@
 //! (system.otp.n, system.otp.k) = (256, 96);
 //! (system.forwarding.code_bits, system.forwarding.group_bits) = (256, 96);
 //! (system.forwarding.window_probes, system.forwarding.groups_per_block) = (64, 2);
-//! let config = LoopbackConfig { system, seed: 1, groups: 2 };
+//! let config = LoopbackConfig { system, seed: 1, groups: 2, faults: vec![] };
 //!
 //! // What the quantum link gives: the same groups at both access points.
 //! let groups = || {

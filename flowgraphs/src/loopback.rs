@@ -4,11 +4,13 @@ use crate::assembly::{Assembly, Seat, simulated_rng, stream};
 use crate::config::{FlowgraphError, SystemConfig};
 use crate::role::Role;
 use crate::run::{RunOptions, Running};
+use crqkd_air::faults::Fault;
 use crqkd_air::medium::{Air, RadioKind, Transmission};
 use crqkd_air::{AirConfig, Burst, RESPONSE_SAMPLES, Radio as Kind, World};
 use crqkd_blocks::messages::Begin;
-use crqkd_blocks::radio::RadioError;
 use crqkd_blocks::radio::air::{AirRadio, Propagation, VirtualAir};
+use crqkd_blocks::radio::faulty::faulty;
+use crqkd_blocks::radio::{Radio, RadioError, RadioTx};
 use crqkd_forwarding::WireMessage;
 use crqkd_keys::{Group, MemoryStore};
 use futuresdr::num_complex::Complex32;
@@ -33,6 +35,8 @@ pub struct LoopbackConfig {
     pub seed: u64,
     /// Groups of quantum key that Alice asks for to share with Bob.
     pub groups: u32,
+    /// What goes wrong at which radio.
+    pub faults: Vec<(Role, Fault)>,
 }
 
 /// Received samples from the channel model.
@@ -121,9 +125,12 @@ pub fn loopback(
             Role::Qap2 => qap2.take(),
             _ => None,
         };
+        let tx = radio.handle();
+        let full_scale = config.system.air.adc_full_scale;
+        let (radio, tx) = with_faults(role, Box::new(radio), tx, &config.faults, full_scale);
         assembly.add(Seat {
             role,
-            tx: radio.handle(),
+            tx,
             radio,
             rng: simulated_rng(config.seed, role),
             store: Box::new(MemoryStore::new()),
@@ -131,6 +138,23 @@ pub fn loopback(
         })?;
     }
     assembly.start(Arc::new(air))
+}
+
+/// Puts those of the faults on a radio that are meant for it; `full_scale` is where its converter clips.
+pub fn with_faults<W: Send + Sync + Clone + 'static>(
+    role: Role,
+    radio: Box<dyn Radio<Wire = W>>,
+    tx: RadioTx<W>,
+    faults: &[(Role, Fault)],
+    full_scale: f64,
+) -> (Box<dyn Radio<Wire = W>>, RadioTx<W>) {
+    let mine: Vec<Fault> =
+        faults.iter().filter(|(of, _)| *of == role).map(|(_, fault)| *fault).collect();
+    if mine.is_empty() {
+        return (radio, tx);
+    }
+    let (radio, tx) = faulty(radio, tx, mine, full_scale);
+    (Box::new(radio), tx)
 }
 
 /// What a role begins with: an access point with groups of quantum key, and Alice with her request for key shared

@@ -2,21 +2,28 @@
 
 use crate::cli::RoleArg;
 use crate::exit::{self, Outcome};
+use crate::faults::FaultArgs;
 use crate::progress;
 use crate::run::system_of;
 use crate::scenario;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use crqkd_air::medium::{Air, Promises};
 use crqkd_air::{RESPONSE_SAMPLES, Radio as Kind, SAMPLE_RATE_HZ};
-use crqkd_blocks::radio::Progress;
 use crqkd_blocks::radio::air::VirtualAir;
-use crqkd_flowgraphs::{Role, join_all, simulated_for};
+use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
+use crqkd_flowgraphs::{Role, join_all, simulated_for, with_faults};
 use crqkd_node::air::{Address, AirServer, Noticed, Place, RunId, ServeOptions, WireBytes};
 use crqkd_scenario::Scenario;
+use num_complex::Complex32;
 use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// `crqkd air`.
@@ -37,6 +44,11 @@ pub(crate) struct AirArgs {
     /// Seconds of air a second, 1 for real time (default: as fast as it goes).
     #[arg(long, value_name = "FACTOR")]
     pub(crate) pace: Option<f64>,
+    #[command(flatten)]
+    pub(crate) faults: FaultArgs,
+    /// Write every burst that goes on the air to this file, a line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bursts: Option<PathBuf>,
     /// Print one JSON document at the end.
     #[arg(long)]
     pub(crate) json: bool,
@@ -74,12 +86,17 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
     let air = VirtualAir::<WireBytes>::new(RESPONSE_SAMPLES);
     let propagation = simulated_for(&system.air, args.seed, &roles)?;
     let both = roles.contains(&Role::Qap1) && roles.contains(&Role::Qap2);
-    let places = join_all(&air, &roles, propagation).into_iter().map(|(role, radio)| Place {
-        number: role.number(),
-        receiver: role.radio() == Kind::Eve,
-        wired: role.radio() == Kind::Qap && both,
-        tx: radio.handle(),
-        radio: Box::new(radio),
+    let log = args.bursts.as_deref().map(BurstLog::create).transpose()?;
+    let faults = args.faults.list();
+    let full_scale = system.air.adc_full_scale;
+    let places = join_all(&air, &roles, propagation).into_iter().map(|(role, radio)| {
+        let tx = radio.handle();
+        // What is noted is what leaves the antenna.
+        let tx = log.as_ref().map_or_else(|| tx.clone(), |log| log.listen_in(role, tx.clone()));
+        let (radio, tx) = with_faults(role, Box::new(radio), tx, &faults, full_scale);
+        let receiver = role.radio() == Kind::Eve;
+        let wired = role.radio() == Kind::Qap && both;
+        Place { number: role.number(), receiver, wired, radio, tx }
     });
     let options = ServeOptions { run: Some(run_id(&scenario, args.seed)), pace: args.pace };
     let (joined, begins) = std::sync::mpsc::channel();
@@ -98,6 +115,7 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         exit::interrupted()
     })?;
     bar.finish_and_clear();
+    log.map_or(Ok(()), |log| log.finish()).context("--bursts")?;
     let wall_s = begins.try_recv().map_or(0.0, |begin| begin.elapsed().as_secs_f64());
     let air_s = air.air_time() as f64 / SAMPLE_RATE_HZ;
     let times_real_time = if wall_s > 0.0 { air_s / wall_s } else { 0.0 };
@@ -120,6 +138,64 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         )?;
     }
     Ok(Outcome::Ok)
+}
+
+/// A file that notes what goes on the air.
+#[derive(Clone)]
+struct BurstLog(Arc<Mutex<BufWriter<File>>>);
+
+impl BurstLog {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("{}", path.display()))?;
+        Ok(BurstLog(Arc::new(Mutex::new(BufWriter::new(file)))))
+    }
+
+    fn listen_in(&self, role: Role, tx: RadioTx<WireBytes>) -> RadioTx<WireBytes> {
+        RadioTx::new(Logged { role, log: self.clone(), tx })
+    }
+
+    fn finish(self) -> std::io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+/// A transmitter whose bursts are noted.
+struct Logged {
+    role: Role,
+    log: BurstLog,
+    tx: RadioTx<WireBytes>,
+}
+
+impl RadioPort<WireBytes> for Logged {
+    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+        let line = json!({ "radio": self.role, "start": time, "samples": burst.len() });
+        self.tx.send_at(time, burst)?;
+        let mut log = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(log, "{line}").map_err(|error| RadioError::File {
+            name: "--bursts".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn promise(&self, promises: Promises) -> Result<(), RadioError> {
+        self.tx.promise(promises)
+    }
+
+    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+        self.tx.listen(from, to)
+    }
+
+    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+        self.tx.listen_until(at)
+    }
+
+    fn wire(&self, to: u16, arrival: Air, message: WireBytes) -> Result<(), RadioError> {
+        self.tx.wire(to, arrival, message)
+    }
+
+    fn leave(&self) {
+        self.tx.leave();
+    }
 }
 
 fn tell(what: &Noticed) -> String {

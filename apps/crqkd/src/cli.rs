@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Polar(PolarArgs),
     /// Serve a virtual air that qap, user and eve join as processes of their own.
     Air(crate::air::AirArgs),
+    /// Try every fault of a radio at three strengths and see what becomes of windows, groups and service.
+    Faults(crate::faults::MatrixArgs),
     /// Run a quantum access point.
     Qap(crate::node::NodeArgs),
     /// Run a user.
@@ -208,6 +210,8 @@ pub(crate) struct SimulateArgs {
     pub(crate) record: PathBuf,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) faults: crate::faults::FaultArgs,
     /// Sample format of the recordings.
     #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
     pub(crate) datatype: DatatypeArg,
@@ -261,6 +265,8 @@ pub(crate) enum DatatypeArg {
 pub(crate) struct ReplayArgs {
     /// A folder that `simulate --record` wrote.
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) faults: crate::faults::FaultArgs,
     /// Worker threads of the flowgraph.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,

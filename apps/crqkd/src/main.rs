@@ -6,6 +6,7 @@ mod cli;
 mod decisions;
 mod demo;
 mod exit;
+mod faults;
 mod keygen;
 mod message;
 mod node;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Polar(args) => polar::run(args),
         Command::Air(args) => air::run(args),
+        Command::Faults(args) => faults::run(args),
         Command::Qap(args) => node::run(args, Kind::Qap),
         Command::User(args) => node::run(args, Kind::User),
         Command::Eve(args) => node::run(args, Kind::Eve),

@@ -10,25 +10,28 @@ use crate::scenario;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use crqkd_air::{Radio as Kind, SAMPLE_RATE_HZ};
+use crqkd_blocks::messages::ProbeData;
 use crqkd_flowgraphs::{
     Assembly, Finished, Notice, Role, RunOptions, Running, Seat, begin, simulated_rng,
 };
 use crqkd_forwarding::{Counters, Event};
 use crqkd_keys::{Group, MemoryStore};
+use crqkd_node::air::Address;
 use crqkd_node::radio::{RadioSpec, open_radio};
 use crqkd_recording::{Datatype, RunWriter};
 use crqkd_scenario::Scenario;
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// `crqkd qap`, `crqkd user`, `crqkd eve`.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
-    /// A TOML file with any of: scenario, role, radio, seed, record, workers. Options on the command line come first.
+    /// A TOML file with any of: scenario, role, radio, wire, seed, record, workers. Options on the command line come first.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A preset or a scenario file (default: hall).
@@ -40,12 +43,18 @@ pub(crate) struct NodeArgs {
     /// The radio: air:HOST:PORT or air:/path/of/socket (`crqkd air`), file:RECORDING, soapy:ARGUMENTS.
     #[arg(long)]
     pub(crate) radio: Option<RadioSpec>,
+    /// For an access point whose radio is not on an air: the address of the `crqkd air` that carries its wire.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) wire: Option<Address>,
     /// Simulation: everything random follows from this seed and the role, and the keys are no secret.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
     /// Write what the radio receives to this folder (SigMF); it must not exist yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: Option<PathBuf>,
+    /// Write every probe that was measured and kept to this file, a line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) probes: Option<PathBuf>,
     /// Worker threads of the flowgraph. The result does not depend on it.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: Option<u8>,
@@ -64,6 +73,7 @@ struct NodeFile {
     scenario: Option<String>,
     role: Option<Role>,
     radio: Option<String>,
+    wire: Option<String>,
     seed: Option<u64>,
     record: Option<PathBuf>,
     workers: Option<u8>,
@@ -74,6 +84,7 @@ struct Settings {
     scenario: Scenario,
     role: Role,
     radio: RadioSpec,
+    wire: Option<Address>,
     seed: Option<u64>,
     record: Option<PathBuf>,
     workers: u8,
@@ -113,15 +124,18 @@ struct NodeKey {
 
 /// Runs the role to its end.
 pub(crate) fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
-    let Settings { scenario, role, radio: spec, seed, record, workers } = Settings::of(args, kind)?;
+    let Settings { scenario, role, radio: spec, wire, seed, record, workers } =
+        Settings::of(args, kind)?;
     let groups = groups(&scenario, role, seed)?;
     let recording = record.map(|dir| RunWriter::create(&dir, &scenario.name)).transpose()?;
+    let mut probes = args.probes.as_deref().map(create).transpose()?;
     let run = seed.map(|seed| run_id(&scenario, seed));
-    let open = open_radio(&spec, role.number(), run)?;
+    let open = open_radio(&spec, role.number(), run, wire.as_ref())?;
     let options = RunOptions {
         workers: workers.into(),
         referee: seed.is_some(),
         record: recording.is_some(),
+        observe: probes.is_some(),
         ..RunOptions::default()
     };
     let system = system_of(&scenario);
@@ -141,8 +155,10 @@ pub(crate) fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
     let running = assembly.start(open.progress)?;
     let monitor = running.monitor();
     let finished = match recording {
-        None => report.follow(running, &scenario),
-        Some(writer) => recorded(running, writer, args.datatype, &scenario, &mut report),
+        None => report.follow(running, &scenario, &mut probes),
+        Some(writer) => {
+            recorded(running, writer, args.datatype, &scenario, &mut report, &mut probes)
+        }
     };
     report.air_s = monitor.air_time() as f64 / SAMPLE_RATE_HZ;
     if let Some(end) = finished?.roles().first() {
@@ -170,15 +186,38 @@ impl Settings {
                 bail!("no radio: use --radio air:ADDRESS, file:PATH or soapy:ARGUMENTS")
             }
         };
+        let wire = match (args.wire.clone(), file.wire) {
+            (None, Some(text)) => Some(text.parse().map_err(anyhow::Error::msg).context("wire")?),
+            (wire, _) => wire,
+        };
         Ok(Settings {
             scenario: scenario::load(named.as_deref().unwrap_or("hall"))?,
             role,
             radio,
+            wire,
             seed: args.seed.or(file.seed),
             record: args.record.clone().or(file.record),
             workers: args.workers.or(file.workers).unwrap_or(1).clamp(1, 64),
         })
     }
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>> {
+    let file = File::create(path).with_context(|| format!("{}", path.display()))?;
+    Ok(BufWriter::new(file))
+}
+
+/// Where and how a probe was received; the channel itself is key material and stays inside.
+fn write_probe(file: &mut impl Write, data: &ProbeData) -> std::io::Result<()> {
+    let (probe, estimate) = (&data.probe, &data.estimate);
+    let line = json!({
+        "window": probe.window.0,
+        "index": probe.index,
+        "start": estimate.start,
+        "cfo_hz": estimate.cfo_hz,
+        "snr_db": estimate.snr_db,
+    });
+    writeln!(file, "{line}")
 }
 
 fn first(kind: Kind) -> Role {
@@ -233,6 +272,7 @@ fn recorded(
     datatype: DatatypeArg,
     scenario: &Scenario,
     report: &mut NodeReport,
+    probes: &mut Option<BufWriter<File>>,
 ) -> Result<Finished> {
     let captures = running.captures().context("the run was not asked to record")?;
     let datatype = match datatype {
@@ -240,7 +280,7 @@ fn recorded(
         DatatypeArg::Ci16 => Datatype::Ci16Le,
     };
     let recorder = Recorder::start(&writer, &[report.role], datatype, scenario, captures)?;
-    let finished = report.follow(running, scenario);
+    let finished = report.follow(running, scenario, probes);
     let members = recorder.finish()?;
     let mut fields = Map::new();
     fields.insert("scenario".into(), scenario.name.clone().into());
@@ -271,10 +311,16 @@ impl NodeReport {
     }
 
     /// Waits for the end of the run and notes what comes out of it.
-    fn follow(&mut self, running: Running, scenario: &Scenario) -> Result<Finished> {
+    fn follow(
+        &mut self,
+        running: Running,
+        scenario: &Scenario,
+        probes: &mut Option<BufWriter<File>>,
+    ) -> Result<Finished> {
         let bar = progress::bar(scenario.groups.into(), &format!("{}: groups", self.role));
         let direction = self.role.hears();
         let (mut windows, mut groups) = (BTreeMap::new(), BTreeMap::new());
+        let mut written = Ok(());
         let finished = guarded(running, None, |_, notice| match notice {
             Notice::Event(event) => match event.event {
                 Event::GroupAnswered { ok: true, .. }
@@ -300,8 +346,16 @@ impl NodeReport {
             Notice::Opened(opened) => {
                 groups.insert(opened.group.id.0, opened.group.bits.fingerprint().to_string());
             }
-            Notice::Window(_) | Notice::Observation(_) => {}
+            Notice::Observation(probe) => {
+                if let Some(file) = probes {
+                    written = written.and_then(|()| write_probe(file, &probe));
+                }
+            }
+            Notice::Window(_) => {}
         });
+        if let Some(file) = probes {
+            written.and_then(|()| file.flush()).context("--probes")?;
+        }
         bar.finish_and_clear();
         self.windows = windows.into_iter().collect();
         self.groups = groups.into_iter().collect();

@@ -141,7 +141,12 @@ pub(crate) fn on_the_air(
 
 /// What the flowgraphs need of a scenario and a seed.
 pub(crate) fn loopback_config(scenario: &Scenario, seed: u64) -> LoopbackConfig {
-    LoopbackConfig { system: system_of(scenario), seed, groups: scenario.groups }
+    LoopbackConfig {
+        system: system_of(scenario),
+        seed,
+        groups: scenario.groups,
+        faults: Vec::new(),
+    }
 }
 
 /// All groups are there when the run begins.

@@ -13,3 +13,4 @@ pub mod frames;
 pub mod journal;
 pub mod qkd;
 pub mod radio;
+mod wired;

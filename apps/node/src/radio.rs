@@ -1,6 +1,7 @@
 //! Radios by name: [`open_radio`].
 
 use crate::air::{Address, AirClient, Part, RunId};
+use crate::wired::wired;
 use crqkd_air::medium::{Air, Promises};
 use crqkd_blocks::radio::file::{Chunk, FileRadio, Starter};
 use crqkd_blocks::radio::{Progress, Radio, RadioError, RadioPort, RadioTx, Reception};
@@ -60,7 +61,8 @@ pub struct OpenRadio {
     pub progress: Arc<dyn Progress>,
 }
 
-/// Opens radio number `number`. `run` names the simulation that it takes part in, if it is one.
+/// Opens radio number `number`. `run` names the simulation that it takes part in, if it is one; `wire` is the air that
+/// carries the wire between access points, for a radio that has none of its own.
 ///
 /// # Errors
 /// When the device, file or server cannot be used; the error says why.
@@ -68,19 +70,40 @@ pub fn open_radio(
     spec: &RadioSpec,
     number: u16,
     run: Option<RunId>,
+    wire: Option<&Address>,
 ) -> Result<OpenRadio, RadioError> {
-    match spec {
+    let open = match spec {
         RadioSpec::Air(address) => {
-            let radio = AirClient::join(address, number, Part::Whole, run)?;
+            let part = if wire.is_some() { Part::Samples } else { Part::Whole };
+            let radio = AirClient::join(address, number, part, run)?;
             let (tx, progress) = (radio.handle(), radio.progress());
-            Ok(OpenRadio { radio: Box::new(radio), tx, progress })
+            OpenRadio { radio: Box::new(radio), tx, progress }
         }
-        RadioSpec::File(path) => open_file(path),
-        RadioSpec::Soapy(_) => Err(RadioError::Device {
-            name: spec.to_string(),
-            reason: "this program was built without the feature soapy".into(),
-        }),
-    }
+        RadioSpec::File(path) => open_file(path)?,
+        RadioSpec::Soapy(arguments) => open_soapy(arguments)?,
+    };
+    let Some(address) = wire else { return Ok(open) };
+    let wire = AirClient::join(address, number, Part::Wire, run)?;
+    let wire_tx = wire.handle();
+    let (radio, tx) = wired((open.radio, open.tx), (Box::new(wire), wire_tx));
+    Ok(OpenRadio { radio: Box::new(radio), tx, progress: open.progress })
+}
+
+#[cfg(feature = "soapy")]
+fn open_soapy(arguments: &str) -> Result<OpenRadio, RadioError> {
+    use crqkd_blocks::radio::soapy::{SoapyConfig, SoapyRadio};
+    let failed = |reason| RadioError::File { name: format!("soapy:{arguments}"), reason };
+    let radio = SoapyRadio::open(&SoapyConfig::parse(arguments).map_err(failed)?)?;
+    let (tx, progress) = (radio.handle(), radio.progress());
+    Ok(OpenRadio { radio: Box::new(radio), tx, progress })
+}
+
+#[cfg(not(feature = "soapy"))]
+fn open_soapy(arguments: &str) -> Result<OpenRadio, RadioError> {
+    Err(RadioError::Device {
+        name: format!("soapy:{arguments}"),
+        reason: "this program was built without the feature soapy".into(),
+    })
 }
 
 fn open_file(path: &std::path::Path) -> Result<OpenRadio, RadioError> {

@@ -9,6 +9,8 @@
 pub mod air;
 pub mod faulty;
 pub mod file;
+#[cfg(feature = "soapy")]
+pub mod soapy;
 
 use crqkd_air::medium::{Air, MediumError, Promises};
 use futuresdr::num_complex::Complex32;

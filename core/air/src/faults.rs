@@ -28,7 +28,7 @@ pub const RESYNC: u64 = 65_536;
 const BURST: u64 = 20_000;
 /// ... and begin so many samples apart.
 const BURST_PERIOD: u64 = 100_003;
-/// The tone's place: 1.25 MHz above the carrier, not on the grid of the carriers' 312.5 kHz.
+/// The tone's place: 1.27 MHz above the carrier, not on the grid of the carriers' 312.5 kHz.
 const TONE_TURNS: f64 = 1.27e6 / SAMPLE_RATE_HZ;
 /// Degrees of phase imbalance for each dB of gain imbalance.
 const IQ_DEGREES_PER_DB: f32 = 3.0;
@@ -342,7 +342,7 @@ impl Faults {
         for fault in self.list.iter().filter(|fault| fault.holds(at)) {
             match fault.kind {
                 FaultKind::Late(by) => sending.at = sending.at.map(|at| at + by),
-                FaultKind::Miss(every) if self.bursts % every == 0 => sending.at = None,
+                FaultKind::Miss(every) if self.bursts.is_multiple_of(every) => sending.at = None,
                 FaultKind::Twice(after) => sending.again = Some(at + len + after),
                 FaultKind::Stall(s) if at < fault.from + seconds(s) => sending.at = None,
                 _ => {}
