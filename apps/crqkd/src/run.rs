@@ -14,6 +14,7 @@ use crqkd_forwarding::Event;
 use crqkd_keys::Group;
 use crqkd_quantum::{Bb84Report, Bb84Source, KeySource, SourceError};
 use crqkd_scenario::Scenario;
+use crqkd_sounding::SoundingConfig;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -75,8 +76,12 @@ pub(crate) fn quantum(scenario: &Scenario, seed: u64) -> Result<Quantum> {
 
 /// The flowgraphs' view of a scenario.
 pub(crate) fn system_of(scenario: &Scenario) -> SystemConfig {
+    let air = &scenario.air;
+    // The largest value that the converter gives: a frame that reaches it is not measured.
+    let top = air.adc_full_scale * (1.0 - 0.5f64.powi(air.adc_bits as i32 - 1));
     SystemConfig {
-        air: scenario.air.clone(),
+        air: air.clone(),
+        sounding: SoundingConfig { clip_level: Some(top as f32), ..SoundingConfig::default() },
         channel_key: scenario.channel_key.clone(),
         otp: scenario.otp.clone(),
         forwarding: scenario.forwarding.clone(),
