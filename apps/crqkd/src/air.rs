@@ -63,7 +63,7 @@ struct AirReport {
     radios: Vec<Role>,
     /// Air time of the radio that was furthest, in seconds.
     air_s: f64,
-    /// Wall time from the first radio's joining to the last one's leaving, in seconds.
+    /// Wall time from the first sample on the air to the last radio's leaving, in seconds.
     wall_s: f64,
     /// Seconds of air a second.
     times_real_time: f64,
@@ -99,24 +99,22 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         Place { number: role.number(), receiver, wired, radio, tx }
     });
     let options = ServeOptions { run: Some(run_id(&scenario, args.seed)), pace: args.pace };
-    let (joined, begins) = std::sync::mpsc::channel();
-    let noticed = move |what: Noticed| {
-        if let Noticed::Joined(_) = what {
-            let _ = joined.send(Instant::now()); // nobody asks after the end
-        }
-        eprintln!("crqkd air: {}", tell(&what));
-    };
+    let noticed = |what: Noticed| eprintln!("crqkd air: {}", tell(&what));
     let server = AirServer::bind(&args.listen, places.collect(), options, noticed)
         .with_context(|| format!("cannot listen at {}", args.listen))?;
     eprintln!("crqkd air: listening at {}", server.address()?);
     let bar = progress::bar(scenario.forwarding.max_air_time_s.ceil() as u64, "seconds of air");
+    let mut begun = None;
     server.run(|| {
+        if begun.is_none() && air.air_time() > 0 {
+            begun = Some(Instant::now());
+        }
         bar.set_position((air.air_time() as f64 / SAMPLE_RATE_HZ) as u64);
         exit::interrupted()
     })?;
     bar.finish_and_clear();
     log.map_or(Ok(()), |log| log.finish()).context("--bursts")?;
-    let wall_s = begins.try_recv().map_or(0.0, |begin| begin.elapsed().as_secs_f64());
+    let wall_s = begun.map_or(0.0, |begin| begin.elapsed().as_secs_f64());
     let air_s = air.air_time() as f64 / SAMPLE_RATE_HZ;
     let times_real_time = if wall_s > 0.0 { air_s / wall_s } else { 0.0 };
     let report = AirReport {

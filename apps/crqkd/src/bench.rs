@@ -1,5 +1,6 @@
 //! `crqkd bench`: speed and quality of the parts, each beside what it is to be. One module a part.
 
+mod air;
 mod polar;
 
 use crate::exit::Outcome;
@@ -19,12 +20,15 @@ pub(crate) struct BenchArgs {
 enum Part {
     /// Polar decoders: error rates beside the finite-length bounds, and CPU time a frame on every instruction set.
     Polar(polar::PolarArgs),
+    /// The virtual air with six processes: speed, memory, and the keys of one process with the same seed.
+    Air(air::AirArgs),
 }
 
 /// Runs the benchmark of a part.
 pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     match &args.part {
         Part::Polar(args) => polar::run(args),
+        Part::Air(args) => air::run(args),
     }
 }
 
