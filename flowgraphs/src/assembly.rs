@@ -55,6 +55,8 @@ pub(crate) enum Member {
     Eve(StationRef<Eve>),
 }
 
+type Channel<T> = (Sender<T>, Receiver<T>);
+
 /// A flowgraph that is being put together.
 pub struct Assembly<'a> {
     config: &'a SystemConfig,
@@ -65,8 +67,8 @@ pub struct Assembly<'a> {
     flowgraph: Flowgraph,
     members: Vec<(Role, Member)>,
     begins: Vec<(BlockId, Begin)>,
-    notices: (Sender<(Role, Notice)>, Receiver<(Role, Notice)>),
-    captures: (Sender<Capture>, Receiver<Capture>),
+    notices: Channel<(Role, Notice)>,
+    captures: Channel<Capture>,
 }
 
 impl<'a> Assembly<'a> {
