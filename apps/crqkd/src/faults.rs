@@ -6,7 +6,8 @@ use crate::run::loopback_config;
 use crate::scenario;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use crqkd_air::SAMPLE_RATE_HZ;
 use crqkd_air::faults::Fault;
 use crqkd_bits::SecretBits;
@@ -183,14 +184,14 @@ fn trial(
     let mut config = loopback_config(scenario, args.seed);
     config.faults = vec![(role, fault)];
     let bits = scenario.otp.k;
-    let groups = || {
+    let groups = || -> Vec<Group> {
         let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
         (0..400)
             .map(|id| Group { id: GroupId(id), bits: SecretBits::random(&mut rng, bits) })
             .collect()
     };
     let truth: BTreeMap<GroupId, SecretBits> =
-        groups().into_iter().map(|group: Group| (group.id, group.bits)).collect();
+        groups().into_iter().map(|group| (group.id, group.bits)).collect();
     let supply = Supply { qap1: vec![(0, groups())], qap2: vec![(0, groups())] };
     let options = RunOptions { workers: args.workers.into(), ..RunOptions::default() };
     let running = loopback(&config, supply, simulated(&config)?, &options)?;
@@ -252,7 +253,7 @@ fn trial(
 
 fn print(trials: &[Trial]) -> Result<()> {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
         "at",
         "fault",

@@ -348,7 +348,9 @@ impl NodeReport {
             }
             Notice::Observation(probe) => {
                 if let Some(file) = probes {
-                    written = written.and_then(|()| write_probe(file, &probe));
+                    if written.is_ok() {
+                        written = write_probe(file, &probe);
+                    }
                 }
             }
             Notice::Window(_) => {}
