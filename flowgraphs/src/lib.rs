@@ -57,7 +57,9 @@ pub mod station;
 
 pub use assembly::{Assembly, Seat, simulated_rng};
 pub use config::{FlowgraphError, SystemConfig};
-pub use loopback::{LoopbackConfig, Supply, begin, join_all, loopback, simulated, simulated_for};
+pub use loopback::{
+    LoopbackConfig, Supply, begin, join_all, loopback, simulated, simulated_for, with_faults,
+};
 pub use receive::receive;
 pub use role::Role;
 pub use run::{Finished, RoleEnd, RunOptions, Running, StopHandle};

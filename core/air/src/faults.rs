@@ -633,7 +633,7 @@ mod tests {
 
     #[test]
     fn bursts_are_late_missing_or_sent_again() {
-        let mut send = |text: &str, at: u64| Faults::new(vec![fault(text)], 8.0).send(at, 100);
+        let send = |text: &str, at: u64| Faults::new(vec![fault(text)], 8.0).send(at, 100);
         let usual = Sending { at: Some(25_000), again: None };
         assert_eq!(send("late=7@0.001..0.002", 25_000), Sending { at: Some(25_007), ..usual });
         assert_eq!(send("miss=1@0.001..0.002", 25_000), Sending { at: None, ..usual });
