@@ -1,6 +1,8 @@
 //! Faults at a radio: both ends of a link still use the same probes, and no group or key is wrong. `crqkd faults` runs
 //! them all.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use common::{run, small};
