@@ -36,12 +36,10 @@ fn a_fault_costs_probes_and_never_a_key() {
     for (role, fault) in [
         (Role::Alice, "drop=100000@0.5..1.5"),
         (Role::Qap1, "slip=50@0.5..1.5"),
-        (Role::Alice, "duplicate=1000@0.5..1.5"),
         (Role::Alice, "repeat=5000@0.5..1.5"),
         (Role::Alice, "late=300@0.5..1.5"),
         (Role::Qap1, "tone=30@0.5..1.5"),
         (Role::Alice, "clock=20@0.5..3"),
-        (Role::Alice, "twice=0@0.5..1.5"),
         (Role::Qap1, "stall=1@0.5..1.5"),
     ] {
         let shown = with_fault(role, fault);
@@ -53,6 +51,8 @@ fn a_fault_costs_probes_and_never_a_key() {
         for (window, probes) in &user {
             assert!(qap.get(window).is_none_or(|of_qap| of_qap == probes), "{fault}: {window}");
         }
-        assert!(shown.lines != whole.lines, "{role}:{fault} changes nothing");
+        // Samples that come again under their old times are known, and passed over.
+        let changed = shown.lines != whole.lines;
+        assert_eq!(changed, !fault.starts_with("repeat"), "{role}:{fault}");
     }
 }

@@ -347,10 +347,10 @@ impl NodeReport {
                 groups.insert(opened.group.id.0, opened.group.bits.fingerprint().to_string());
             }
             Notice::Observation(probe) => {
-                if let Some(file) = probes {
-                    if written.is_ok() {
-                        written = write_probe(file, &probe);
-                    }
+                if let Some(file) = probes
+                    && written.is_ok()
+                {
+                    written = write_probe(file, &probe);
                 }
             }
             Notice::Window(_) => {}

@@ -85,7 +85,6 @@ pub(crate) fn system_of(scenario: &Scenario) -> SystemConfig {
         channel_key: scenario.channel_key.clone(),
         otp: scenario.otp.clone(),
         forwarding: scenario.forwarding.clone(),
-        ..SystemConfig::default()
     }
 }
 
