@@ -1,5 +1,6 @@
 //! What every block is given besides its work: random sleeps for tests, and where to report a fault.
 
+use crate::radio::RadioError;
 use futuresdr::runtime::{Result, Timer};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,13 +16,22 @@ use std::time::Duration;
 /// futuresdr::runtime::Runtime::block_on(block.nap());
 /// let failed = block.watch::<()>(Err(futuresdr::runtime::Error::InvalidParameter.into()));
 /// assert!(failed.is_err());
-/// assert_eq!(run.fault().as_deref(), Some("synchronizer of Alice: Invalid Parameter"));
+/// assert_eq!(run.fault().unwrap().text, "synchronizer of Alice: Invalid Parameter");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Hooks {
     name: String,
     sleeps: Option<(Xoshiro256PlusPlus, u64)>,
-    fault: Arc<Mutex<Option<String>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// Why a run has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Name of the block, and its error.
+    pub text: String,
+    /// A device was lost or refused its work; nothing was wrong with what it was told.
+    pub device: bool,
 }
 
 impl Hooks {
@@ -60,13 +70,15 @@ impl Hooks {
     pub fn watch<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-            fault.get_or_insert_with(|| format!("{}: {error:#}", self.name));
+            let device = error.downcast_ref::<RadioError>().is_some_and(RadioError::is_device);
+            let text = format!("{}: {error:#}", self.name);
+            fault.get_or_insert(Fault { text, device });
         }
         result
     }
 
     /// The first fault of the run.
-    pub fn fault(&self) -> Option<String> {
+    pub fn fault(&self) -> Option<Fault> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

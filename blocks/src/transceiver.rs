@@ -57,6 +57,8 @@ where
     radio: R,
     /// Air time of the sample that would follow without a gap.
     next: Option<Air>,
+    /// Samples before this were received already.
+    floor: Air,
     tee: Option<Tee>,
     hooks: Hooks,
 }
@@ -76,7 +78,7 @@ where
         let mut output = O::default();
         output.set_min_items(MIN_ROOM);
         output.set_min_buffer_size_in_items(STREAM_ITEMS);
-        Transceiver { output, radio, next: None, tee, hooks }
+        Transceiver { output, radio, next: None, floor: 0, tee, hooks }
     }
 }
 
@@ -99,7 +101,18 @@ where
         }
         let received = self.radio.try_recv(room).map_err(Into::into);
         match self.hooks.watch(received)? {
-            Reception::Samples { time, len, last } => {
+            Reception::Samples { mut time, mut len, last } => {
+                // A device that delivers the same samples again must not take time back.
+                let old = self.floor.saturating_sub(time).min(len as Air) as usize;
+                if old > 0 {
+                    room.copy_within(old..len, 0);
+                    (time, len) = (time + old as Air, len - old);
+                }
+                io.call_again = true;
+                if len == 0 {
+                    return Ok(());
+                }
+                self.floor = time + len as Air;
                 if self.next != Some(time) {
                     tags.add_tag(0, time_tag(time));
                 }
@@ -113,7 +126,6 @@ where
                 }
                 self.output.produce(len);
                 self.next = (!last).then_some(time + len as Air);
-                io.call_again = true;
             }
             Reception::Wired(message) => {
                 mo.post("wire", pack(message)).await?;

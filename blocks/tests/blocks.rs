@@ -180,7 +180,7 @@ fn a_sample_that_is_not_a_number_is_a_fault_with_its_place() {
     let result = Runtime::block_on(kernel.work(&mut io, mo, meta));
     assert!(result.is_err());
     let fault = hooks.fault().unwrap();
-    assert!(fault.starts_with("synchronizer: ") && fault.contains("71"), "{fault}");
+    assert!(fault.text.starts_with("synchronizer: ") && fault.text.contains("71"), "{fault:?}");
 }
 
 /// Whether the block ends when its input on this port does.
@@ -648,7 +648,7 @@ fn input_that_comes_too_late_is_a_fault() {
     mocker.post("measurements", pack(message)).unwrap();
     let message = Measurements { list: vec![frame(20_000)], progress: 60_000 };
     assert!(mocker.post("measurements", pack(message)).is_err());
-    assert!(hooks.fault().unwrap().contains("20000"), "{:?}", hooks.fault());
+    assert!(hooks.fault().unwrap().text.contains("20000"), "{:?}", hooks.fault());
     let stranger = WireArrival { time: 0, from: 5, message: () };
     assert!(mocker.post("wire", pack(stranger)).is_err());
 }

@@ -1,6 +1,7 @@
 //! Everything that all roles of a system agree on.
 
 use crqkd_air::{AirConfig, AirError};
+use crqkd_blocks::hooks::Fault;
 use crqkd_channel_key::ChannelKeyConfig;
 use crqkd_forwarding::{CipherMode, ForwardingConfig, FrameLimits, Plan};
 use crqkd_otp::{CiphertextMode, OtpCodec, OtpConfig};
@@ -61,9 +62,22 @@ pub enum FlowgraphError {
     /// A block has failed.
     #[error("{0}")]
     Fault(String),
+    /// A radio has failed.
+    #[error("{0}")]
+    Device(String),
     /// The runtime has failed.
     #[error("runtime: {0}")]
     Runtime(#[from] Error),
+}
+
+impl From<Fault> for FlowgraphError {
+    fn from(fault: Fault) -> Self {
+        if fault.device {
+            FlowgraphError::Device(fault.text)
+        } else {
+            FlowgraphError::Fault(fault.text)
+        }
+    }
 }
 
 impl SystemConfig {

@@ -6,8 +6,8 @@
 //!          Eve1               wire, with air time and latency         Eve2
 //! ```
 //!
-//! [`qap`], [`user`] and [`eve`] add a role to a flowgraph, on any radio; [`loopback()`] puts all six
-//! on the virtual air and runs them; [`receive()`] finds the frames in stored samples. Which block
+//! [`qap`], [`user`] and [`eve`] add a role to a flowgraph, on any radio; an [`Assembly`] gives a flowgraph
+//! all that its roles share and runs it; [`loopback()`] is the assembly of all six on the virtual air; [`receive()`] finds the frames in stored samples. Which block
 //! talks to which is drawn in [`crqkd_blocks`] and connected in [`station`].
 //!
 //! A run is a function of its [`LoopbackConfig`] and the quantum key alone: the number of threads
@@ -24,7 +24,7 @@
 //! (system.otp.n, system.otp.k) = (256, 96);
 //! (system.forwarding.code_bits, system.forwarding.group_bits) = (256, 96);
 //! (system.forwarding.window_probes, system.forwarding.groups_per_block) = (64, 2);
-//! let config = LoopbackConfig { system, seed: 1, groups: 2 };
+//! let config = LoopbackConfig { system, seed: 1, groups: 2, faults: vec![] };
 //!
 //! // What the quantum link gives: the same groups at both access points.
 //! let groups = || {
@@ -47,6 +47,7 @@
 //! # Ok::<(), FlowgraphError>(())
 //! ```
 
+pub mod assembly;
 pub mod config;
 pub mod loopback;
 pub mod receive;
@@ -54,9 +55,12 @@ pub mod role;
 pub mod run;
 pub mod station;
 
+pub use assembly::{Assembly, Seat, simulated_rng};
 pub use config::{FlowgraphError, SystemConfig};
-pub use loopback::{LoopbackConfig, RunOptions, Supply, loopback, simulated};
+pub use loopback::{
+    LoopbackConfig, Supply, begin, join_all, loopback, simulated, simulated_for, with_faults,
+};
 pub use receive::{receive, receive_iq};
 pub use role::Role;
-pub use run::{Finished, Monitor, Running, StopHandle};
+pub use run::{Finished, RoleEnd, RunOptions, Running, StopHandle};
 pub use station::{Notice, Outfit, StationRef, eve, qap, user};

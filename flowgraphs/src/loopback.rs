@@ -1,22 +1,20 @@
 //! The whole system on the virtual air: two cells, joined by a wire between their access points.
 
+use crate::assembly::{Assembly, Seat, simulated_rng, stream};
 use crate::config::{FlowgraphError, SystemConfig};
 use crate::role::Role;
-use crate::run::Running;
-use crate::station::{self, Notice, Outfit, StationRef};
+use crate::run::{RunOptions, Running};
+use crqkd_air::faults::Fault;
 use crqkd_air::medium::{Air, RadioKind, Transmission};
-use crqkd_air::{Burst, RESPONSE_SAMPLES, Radio as Kind, World};
-use crqkd_blocks::Hooks;
+use crqkd_air::{AirConfig, Burst, RESPONSE_SAMPLES, Radio as Kind, World};
 use crqkd_blocks::messages::Begin;
-use crqkd_blocks::radio::RadioError;
 use crqkd_blocks::radio::air::{AirRadio, Propagation, VirtualAir};
-use crqkd_blocks::transceiver::{Capture, Tee};
-use crqkd_forwarding::{Eve, Qap, User, WireMessage};
+use crqkd_blocks::radio::faulty::faulty;
+use crqkd_blocks::radio::{Radio, RadioError, RadioTx};
+use crqkd_forwarding::WireMessage;
 use crqkd_keys::{Group, MemoryStore};
 use futuresdr::num_complex::Complex32;
-use futuresdr::prelude::*;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 /// Groups of quantum key that come out of the quantum link at each access point, in batches with
 /// the air time at which they are there.
@@ -28,27 +26,6 @@ pub struct Supply {
     pub qap2: Vec<(Air, Vec<Group>)>,
 }
 
-/// How a run is done; nothing here changes its result.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
-    /// Threads.
-    pub workers: usize,
-    /// Random sleeps in every block, up to so many microseconds, for tests.
-    pub sleeps_us: Option<u64>,
-    /// Show secrets to a referee.
-    pub referee: bool,
-    /// Show channel measurements.
-    pub observe: bool,
-    /// Hand out all received samples.
-    pub record: bool,
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        RunOptions { workers: 1, sleeps_us: None, referee: true, observe: false, record: false }
-    }
-}
-
 /// What is simulated.
 #[derive(Clone, Debug, Default)]
 pub struct LoopbackConfig {
@@ -58,13 +35,8 @@ pub struct LoopbackConfig {
     pub seed: u64,
     /// Groups of quantum key that Alice asks for to share with Bob.
     pub groups: u32,
-}
-
-/// The roles in the flowgraph.
-pub(crate) struct Roles {
-    pub(crate) qaps: [StationRef<Qap>; 2],
-    pub(crate) users: [StationRef<User>; 2],
-    pub(crate) eves: [StationRef<Eve>; 2],
+    /// What goes wrong at which radio.
+    pub faults: Vec<(Role, Fault)>,
 }
 
 /// Received samples from the channel model.
@@ -105,21 +77,29 @@ impl Propagation for Simulated {
 pub fn simulated(
     config: &LoopbackConfig,
 ) -> Result<impl FnMut(Role) -> Box<dyn Propagation> + use<>, FlowgraphError> {
-    let world = |cell| World::new(&config.system.air, stream(config.seed, cell));
+    simulated_for(&config.system.air, config.seed, &Role::ALL)
+}
+
+/// [`simulated`] for an air that only the radios of `roles` have joined, in this order.
+///
+/// # Errors
+/// When a setting of the channel is out of range.
+pub fn simulated_for(
+    config: &AirConfig,
+    seed: u64,
+    roles: &[Role],
+) -> Result<impl FnMut(Role) -> Box<dyn Propagation> + use<>, FlowgraphError> {
+    let world = |cell| World::new(config, stream(seed, cell));
     let worlds = [world(0)?, world(1)?];
+    let kinds: Vec<Kind> = roles.iter().map(|role| role.radio()).collect();
     Ok(move |role: Role| -> Box<dyn Propagation> {
         Box::new(Simulated {
             world: worlds[role.cell() as usize].clone(),
             rx: role.radio(),
-            kinds: Role::ALL.map(Role::radio).to_vec(),
+            kinds: kinds.clone(),
             samples: Vec::new(),
         })
     })
-}
-
-/// Seeds of independent random streams.
-fn stream(seed: u64, number: u64) -> u64 {
-    seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// Builds the whole system and starts it. `propagation` gives each role its received samples:
@@ -133,70 +113,74 @@ pub fn loopback(
     mut propagation: impl FnMut(Role) -> Box<dyn Propagation>,
     options: &RunOptions,
 ) -> Result<Running, FlowgraphError> {
-    let plan = config.system.plan()?;
-    let codec = config.system.codec()?;
-    let mut hooks = Hooks::default();
-    if let Some(max_us) = options.sleeps_us {
-        hooks = hooks.with_sleeps(config.seed, max_us);
-    }
-    let (notices, noticed) = async_channel::unbounded::<(Role, Notice)>();
-    let (captures, captured) = async_channel::bounded::<Capture>(64);
-
     let air = VirtualAir::<WireMessage>::new(RESPONSE_SAMPLES);
-    let radios: Vec<AirRadio<WireMessage>> = Role::ALL
-        .into_iter()
-        .map(|role| {
-            let kind = match role.radio() {
-                Kind::Eve => RadioKind::Receiver,
-                Kind::Qap | Kind::User => RadioKind::Transceiver,
-            };
-            air.join(role.cell(), role.number(), kind, propagation(role))
-        })
-        .collect();
-    air.connect(&radios[Role::Qap1.index()], &radios[Role::Qap2.index()]);
-
-    let mut fg = Flowgraph::new();
-    let mut radios = radios.into_iter();
-    let mut take = |role: Role| {
-        let radio = radios.next().expect("one radio a role, in their order");
-        let tx = radio.handle();
-        let outfit = Outfit {
-            role,
-            config: &config.system,
-            plan: &plan,
-            codec: codec.another(),
-            notices: notices.clone(),
-            referee: options.referee,
-            observe: options.observe,
-            tee: options.record.then(|| Tee { radio: role.number(), sender: captures.clone() }),
-            hooks: hooks.clone(),
+    let radios = join_all(&air, &Role::ALL, &mut propagation);
+    let options = &RunOptions { sleep_seed: config.seed, ..options.clone() };
+    let mut assembly = Assembly::new(&config.system, options)?;
+    let Supply { qap1, qap2 } = supply;
+    let (mut qap1, mut qap2) = (Some(qap1), Some(qap2));
+    for (role, radio) in radios {
+        let supply = match role {
+            Role::Qap1 => qap1.take(),
+            Role::Qap2 => qap2.take(),
+            _ => None,
         };
-        (radio, tx, outfit)
-    };
-    let mut cell = |roles: [Role; 3]| -> Result<_, FlowgraphError> {
-        let [qap, user, eve] = roles;
-        let (radio, tx, outfit) = take(qap);
-        let qap = station::qap(&mut fg, radio, tx, Box::new(MemoryStore::new()), outfit)?;
-        let (radio, tx, outfit) = take(user);
-        let rng = ChaCha8Rng::seed_from_u64(stream(config.seed, 16 + user.index() as u64));
-        let user = station::user(&mut fg, radio, tx, Box::new(rng), outfit)?;
-        let (radio, tx, outfit) = take(eve);
-        let eve = station::eve(&mut fg, radio, tx, outfit)?;
-        Ok((qap, user, eve))
-    };
-    let one = cell([Role::Qap1, Role::Alice, Role::Eve1])?;
-    let two = cell([Role::Qap2, Role::Bob, Role::Eve2])?;
-    let roles = Roles { qaps: [one.0, two.0], users: [one.1, two.1], eves: [one.2, two.2] };
+        let tx = radio.handle();
+        let full_scale = config.system.air.adc_full_scale;
+        let (radio, tx) = with_faults(role, Box::new(radio), tx, &config.faults, full_scale);
+        assembly.add(Seat {
+            role,
+            tx,
+            radio,
+            rng: simulated_rng(config.seed, role),
+            store: Box::new(MemoryStore::new()),
+            begin: begin(role, supply.unwrap_or_default(), config.groups),
+        })?;
+    }
+    assembly.start(Arc::new(air))
+}
 
-    let request = (0, Role::user(1), config.groups);
-    let begins = [
-        (roles.qaps[0].key_buffer.id(), Begin { supply: supply.qap1, requests: vec![] }),
-        (roles.qaps[1].key_buffer.id(), Begin { supply: supply.qap2, requests: vec![] }),
-        (roles.users[0].key_buffer.id(), Begin { supply: vec![], requests: vec![request] }),
-        (roles.users[1].key_buffer.id(), Begin::default()),
-        (roles.eves[0].key_buffer.id(), Begin::default()),
-        (roles.eves[1].key_buffer.id(), Begin::default()),
-    ];
-    let captured = options.record.then_some(captured);
-    Running::start(fg, roles, begins, air, hooks, noticed, captured, options.workers)
+/// Puts those of the faults on a radio that are meant for it; `full_scale` is where its converter clips.
+pub fn with_faults<W: Send + Sync + Clone + 'static>(
+    role: Role,
+    radio: Box<dyn Radio<Wire = W>>,
+    tx: RadioTx<W>,
+    faults: &[(Role, Fault)],
+    full_scale: f64,
+) -> (Box<dyn Radio<Wire = W>>, RadioTx<W>) {
+    let mine: Vec<Fault> =
+        faults.iter().filter(|(of, _)| *of == role).map(|(_, fault)| *fault).collect();
+    if mine.is_empty() {
+        return (radio, tx);
+    }
+    let (radio, tx) = faulty(radio, tx, mine, full_scale);
+    (Box::new(radio), tx)
+}
+
+/// What a role begins with: an access point with groups of quantum key, and Alice with her request for key shared
+/// with Bob.
+pub fn begin(role: Role, supply: Vec<(Air, Vec<Group>)>, groups: u32) -> Begin {
+    let requests = if role == Role::Alice { vec![(0, Role::user(1), groups)] } else { vec![] };
+    Begin { supply, requests }
+}
+
+/// Puts the radios of `roles` on an empty air, in their order, and lays the wire between the access points.
+pub fn join_all<W: Send + Sync + Clone + 'static>(
+    air: &VirtualAir<W>,
+    roles: &[Role],
+    mut propagation: impl FnMut(Role) -> Box<dyn Propagation>,
+) -> Vec<(Role, AirRadio<W>)> {
+    let join = |&role: &Role| {
+        let kind = match role.radio() {
+            Kind::Eve => RadioKind::Receiver,
+            Kind::Qap | Kind::User => RadioKind::Transceiver,
+        };
+        (role, air.join(role.cell(), role.number(), kind, propagation(role)))
+    };
+    let radios: Vec<(Role, AirRadio<W>)> = roles.iter().map(join).collect();
+    let of = |wanted| radios.iter().find(|(role, _)| *role == wanted).map(|(_, radio)| radio);
+    if let (Some(one), Some(two)) = (of(Role::Qap1), of(Role::Qap2)) {
+        air.connect(one, two);
+    }
+    radios
 }

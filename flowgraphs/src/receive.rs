@@ -100,7 +100,7 @@ pub fn receive_iq<S: Iq>(
     }
     let result = ended.recv_blocking();
     if let Some(fault) = hooks.fault() {
-        return Err(FlowgraphError::Fault(fault));
+        return Err(fault.into());
     }
     result.map_err(|_| FlowgraphError::Fault("the runtime has died".into()))??;
     Ok(())

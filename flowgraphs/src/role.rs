@@ -3,14 +3,17 @@
 use crqkd_air::Radio;
 use crqkd_forwarding::Direction;
 use crqkd_keys::{QapId, UserId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One station of the whole system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The quantum access point of Alice's cell.
+    #[default]
     Qap1,
     /// The user who asks for key.
     Alice,
@@ -28,6 +31,11 @@ impl Role {
     /// All of them, cell by cell.
     pub const ALL: [Role; 6] =
         [Role::Qap1, Role::Alice, Role::Eve1, Role::Qap2, Role::Bob, Role::Eve2];
+
+    /// The role with this number.
+    pub fn of_number(number: u16) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.number() == number)
+    }
 
     /// Place in [`Role::ALL`].
     pub fn index(self) -> usize {

@@ -1,20 +1,20 @@
 //! A running system: what comes out of it, how it is watched, stopped and ended.
 
+use crate::assembly::Member;
 use crate::config::FlowgraphError;
-use crate::loopback::Roles;
 use crate::role::Role;
 use crate::station::Notice;
 use async_channel::Receiver;
-use crqkd_air::medium::Air;
 use crqkd_blocks::Hooks;
 use crqkd_blocks::envelope::pack;
 use crqkd_blocks::messages::Begin;
-use crqkd_blocks::radio::air::VirtualAir;
+use crqkd_blocks::radio::Progress;
 use crqkd_blocks::transceiver::Capture;
-use crqkd_forwarding::{Counters, UserBalance, WireMessage};
+use crqkd_forwarding::{Counters, UserBalance};
 use futuresdr::prelude::*;
 use futuresdr::runtime::scheduler::SmolScheduler;
 use futuresdr::runtime::{BlockId, Error, FlowgraphHandle, config};
+use std::sync::Arc;
 
 /// A runtime on `workers` threads. Its control port stays closed, and it does not log to stdout.
 pub(crate) fn runtime(workers: usize) -> Runtime<SmolScheduler> {
@@ -23,10 +23,40 @@ pub(crate) fn runtime(workers: usize) -> Runtime<SmolScheduler> {
     Runtime::with_scheduler(SmolScheduler::new(workers.max(1), false))
 }
 
+/// How a run is done; nothing here changes its result.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Threads.
+    pub workers: usize,
+    /// Random sleeps in every block, up to so many microseconds, for tests.
+    pub sleeps_us: Option<u64>,
+    /// Seed of those sleeps.
+    pub sleep_seed: u64,
+    /// Show secrets to a referee.
+    pub referee: bool,
+    /// Show channel measurements.
+    pub observe: bool,
+    /// Hand out all received samples.
+    pub record: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            workers: 1,
+            sleeps_us: None,
+            sleep_seed: 0,
+            referee: true,
+            observe: false,
+            record: false,
+        }
+    }
+}
+
 /// A system that runs.
 pub struct Running {
-    roles: Roles,
-    air: VirtualAir<WireMessage>,
+    members: Vec<(Role, Member)>,
+    progress: Arc<dyn Progress>,
     hooks: Hooks,
     handle: FlowgraphHandle,
     noticed: Receiver<(Role, Notice)>,
@@ -47,47 +77,44 @@ impl StopHandle {
     }
 }
 
-/// Shows whether a run goes on.
-#[derive(Clone)]
-pub struct Monitor(VirtualAir<WireMessage>);
-
-impl Monitor {
-    /// Changes as long as anything happens on the air.
-    pub fn activity(&self) -> u64 {
-        self.0.activity()
-    }
-
-    /// The air time of the radio that is furthest.
-    pub fn air_time(&self) -> Air {
-        self.0.now()
-    }
-
-    /// Who waits where, in one line.
-    pub fn describe(&self) -> String {
-        self.0.describe()
-    }
+/// Counts of a role that has ended.
+#[derive(Clone, Debug, Default)]
+pub struct RoleEnd {
+    /// Who.
+    pub role: Role,
+    /// What it dropped, and why.
+    pub counters: Counters,
+    /// Frames that started when the radio was not meant to listen.
+    pub ignored_frames: u64,
+    /// Bits of quantum key (user).
+    pub balance: Option<UserBalance>,
+    /// Ciphertexts that she tried, and those whose check was right (eavesdropper).
+    pub tries: Option<(u64, u64)>,
 }
 
-/// Counts of a system that has ended.
+/// Counts of a system that has ended, in the order in which the roles were added.
 #[derive(Clone, Debug)]
-pub struct Finished {
-    /// What each role dropped, and why, in the order of [`Role::ALL`].
-    pub counters: [Counters; 6],
-    /// Frames that started when the radio was not meant to listen.
-    pub ignored_frames: [u64; 6],
-    /// Bits of quantum key at Alice and Bob.
-    pub balances: [UserBalance; 2],
-    /// Ciphertexts that each Eve tried, and those whose check was right.
-    pub tries: [(u64, u64); 2],
+pub struct Finished(Vec<RoleEnd>);
+
+impl Finished {
+    /// All roles of this flowgraph.
+    pub fn roles(&self) -> &[RoleEnd] {
+        &self.0
+    }
+
+    /// Counters of one role; zero when it is not in this flowgraph.
+    pub fn counters(&self, role: Role) -> Counters {
+        self.0.iter().find(|end| end.role == role).map_or_else(Counters::default, |e| e.counters)
+    }
 }
 
 impl Running {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn start(
         fg: Flowgraph,
-        roles: Roles,
-        begins: impl IntoIterator<Item = (BlockId, Begin)>,
-        air: VirtualAir<WireMessage>,
+        members: Vec<(Role, Member)>,
+        begins: Vec<(BlockId, Begin)>,
+        progress: Arc<dyn Progress>,
         hooks: Hooks,
         noticed: Receiver<(Role, Notice)>,
         captured: Option<Receiver<Capture>>,
@@ -106,7 +133,16 @@ impl Running {
             let _ = end.send(result).await;
             notices.close();
         });
-        Ok(Running { roles, air, hooks, handle, noticed, captured, ended, _runtime: runtime })
+        Ok(Running {
+            members,
+            progress,
+            hooks,
+            handle,
+            noticed,
+            captured,
+            ended,
+            _runtime: runtime,
+        })
     }
 
     /// To stop the run.
@@ -115,8 +151,8 @@ impl Running {
     }
 
     /// To watch the run.
-    pub fn monitor(&self) -> Monitor {
-        Monitor(self.air.clone())
+    pub fn monitor(&self) -> Arc<dyn Progress> {
+        self.progress.clone()
     }
 
     /// The received samples of all radios, when they are to be recorded. They must be read while
@@ -140,40 +176,10 @@ impl Running {
         }
         let result = self.ended.recv_blocking();
         if let Some(fault) = self.hooks.fault() {
-            return Err(FlowgraphError::Fault(fault));
+            return Err(fault.into());
         }
         let fg = result.map_err(|_| FlowgraphError::Fault("the runtime has died".into()))??;
-        self.roles.finished(&fg)
-    }
-}
-
-impl Roles {
-    fn finished(&self, fg: &Flowgraph) -> Result<Finished, FlowgraphError> {
-        let [q1, q2] = [fg.block(&self.qaps[0].protocol)?, fg.block(&self.qaps[1].protocol)?];
-        let [u1, u2] = [fg.block(&self.users[0].protocol)?, fg.block(&self.users[1].protocol)?];
-        let [e1, e2] = [fg.block(&self.eves[0].protocol)?, fg.block(&self.eves[1].protocol)?];
-        let (q1, q2) = (q1.sequencer(), q2.sequencer());
-        let (u1, u2) = (u1.sequencer(), u2.sequencer());
-        let (e1, e2) = (e1.sequencer(), e2.sequencer());
-        Ok(Finished {
-            counters: [
-                q1.station().counters(),
-                u1.station().counters(),
-                e1.station().counters(),
-                q2.station().counters(),
-                u2.station().counters(),
-                e2.station().counters(),
-            ],
-            ignored_frames: [
-                q1.ignored_frames(),
-                u1.ignored_frames(),
-                e1.ignored_frames(),
-                q2.ignored_frames(),
-                u2.ignored_frames(),
-                e2.ignored_frames(),
-            ],
-            balances: [u1.station().balance(), u2.station().balance()],
-            tries: [e1.station().tries(), e2.station().tries()],
-        })
+        let ends = self.members.iter().map(|(role, member)| member.end(*role, &fg));
+        Ok(Finished(ends.collect::<Result<_, _>>()?))
     }
 }

@@ -10,7 +10,7 @@
 
 mod goal;
 pub mod polar;
-pub mod receive;
 pub mod quantum;
+pub mod receive;
 
 pub use goal::Goal;

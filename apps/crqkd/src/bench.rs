@@ -1,8 +1,9 @@
 //! `crqkd bench`: speed and quality of the parts, each beside what it is to be. One module a part.
 
+mod air;
 mod polar;
-mod receive;
 mod quantum;
+mod receive;
 
 use crate::exit::Outcome;
 use anyhow::Result;
@@ -25,6 +26,8 @@ enum Part {
     Receive(receive::ReceiveBenchArgs),
     /// The quantum side: reconciliation, privacy amplification, link model, forged transcripts.
     Quantum(quantum::QuantumArgs),
+    /// The virtual air with six processes: speed, memory, and the keys of one process with the same seed.
+    Air(air::AirArgs),
 }
 
 /// Runs the benchmark of a part.
@@ -33,6 +36,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
         Part::Polar(args) => polar::run(args),
         Part::Receive(args) => receive::run(args),
         Part::Quantum(args) => quantum::run(args),
+        Part::Air(args) => air::run(args),
     }
 }
 

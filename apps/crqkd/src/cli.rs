@@ -49,6 +49,16 @@ pub(crate) enum Command {
     Polar(PolarArgs),
     /// A quantum link between two sites: simulated in one process, or as two processes over the network.
     Qkd(QkdArgs),
+    /// Serve a virtual air that qap, user and eve join as processes of their own.
+    Air(crate::air::AirArgs),
+    /// Try every fault of a radio at three strengths and see what becomes of windows, groups and service.
+    Faults(crate::faults::MatrixArgs),
+    /// Run a quantum access point.
+    Qap(crate::node::NodeArgs),
+    /// Run a user.
+    User(crate::node::NodeArgs),
+    /// Run an eavesdropper.
+    Eve(crate::node::NodeArgs),
 }
 
 /// Options that every run of the virtual air shares.
@@ -274,6 +284,8 @@ pub(crate) struct SimulateArgs {
     pub(crate) record: PathBuf,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) faults: crate::faults::FaultArgs,
     /// Sample format of the recordings.
     #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
     pub(crate) datatype: DatatypeArg,
@@ -303,7 +315,7 @@ pub(crate) enum RoleArg {
 }
 
 impl RoleArg {
-    const ALL: [RoleArg; 6] =
+    pub(crate) const ALL: [RoleArg; 6] =
         [RoleArg::Qap1, RoleArg::Alice, RoleArg::Eve1, RoleArg::Qap2, RoleArg::Bob, RoleArg::Eve2];
 }
 
@@ -327,6 +339,8 @@ pub(crate) enum DatatypeArg {
 pub(crate) struct ReplayArgs {
     /// A folder that `simulate --record` wrote.
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) faults: crate::faults::FaultArgs,
     /// Worker threads of the flowgraph.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,

@@ -223,7 +223,7 @@ impl Report {
             rate: link.rate,
             groups_cracked: link.cracked,
             endings: link.endings.clone(),
-            counters: roles.map(|role| finished.counters[role.index()]),
+            counters: roles.map(|role| finished.counters(role)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a program tells the shell: 0 ok, 1 threshold missed, 2 usage or bad input, 3 device.
 
+use crqkd_blocks::radio::RadioError;
+use crqkd_flowgraphs::FlowgraphError;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,9 +22,17 @@ pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("crqkd: {error:#}");
-            ExitCode::from(2)
+            ExitCode::from(if is_device(&error) { 3 } else { 2 })
         }
     }
+}
+
+/// A radio refused its work or was lost; the command itself was right.
+fn is_device(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(FlowgraphError::Device(_)))
+            || cause.downcast_ref().is_some_and(RadioError::is_device)
+    })
 }
 
 /// `crqkd receive FILE | head` closes our output early; that is not an error.

@@ -1,13 +1,16 @@
 //! The `crqkd` command.
 
+mod air;
 mod bench;
 mod cli;
 mod decisions;
 mod demo;
 mod exit;
+mod faults;
 mod inspect;
 mod keygen;
 mod message;
+mod node;
 mod polar;
 mod progress;
 mod qkd;
@@ -24,6 +27,7 @@ mod table;
 
 use clap::Parser;
 use cli::{Cli, Command, Experiment};
+use crqkd_air::Radio as Kind;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -52,5 +56,10 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Polar(args) => polar::run(args),
         Command::Qkd(args) => qkd::run(args),
+        Command::Air(args) => air::run(args),
+        Command::Faults(args) => faults::run(args),
+        Command::Qap(args) => node::run(args, Kind::Qap),
+        Command::User(args) => node::run(args, Kind::User),
+        Command::Eve(args) => node::run(args, Kind::Eve),
     })
 }

@@ -7,13 +7,14 @@ use crate::referee::{Referee, Verdict};
 use anyhow::{Context, Result, bail};
 use crqkd_experiment::{Probing, Setup};
 use crqkd_flowgraphs::{
-    Finished, FlowgraphError, LoopbackConfig, Monitor, Notice, Role, RunOptions, Running, Supply,
+    Finished, FlowgraphError, LoopbackConfig, Notice, Role, RunOptions, Running, Supply,
     SystemConfig, loopback, simulated,
 };
 use crqkd_forwarding::Event;
 use crqkd_keys::Group;
 use crqkd_quantum::{Bb84Report, Bb84Source, KeySource, SourceError};
 use crqkd_scenario::Scenario;
+use crqkd_sounding::SoundingConfig;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -75,12 +76,15 @@ pub(crate) fn quantum(scenario: &Scenario, seed: u64) -> Result<Quantum> {
 
 /// The flowgraphs' view of a scenario.
 pub(crate) fn system_of(scenario: &Scenario) -> SystemConfig {
+    let air = &scenario.air;
+    // The largest value that the converter gives: a frame that reaches it is not measured.
+    let top = air.adc_full_scale * (1.0 - 0.5f64.powi(air.adc_bits as i32 - 1));
     SystemConfig {
-        air: scenario.air.clone(),
+        air: air.clone(),
+        sounding: SoundingConfig { clip_level: Some(top as f32), ..SoundingConfig::default() },
         channel_key: scenario.channel_key.clone(),
         otp: scenario.otp.clone(),
         forwarding: scenario.forwarding.clone(),
-        ..SystemConfig::default()
     }
 }
 
@@ -141,7 +145,12 @@ pub(crate) fn on_the_air(
 
 /// What the flowgraphs need of a scenario and a seed.
 pub(crate) fn loopback_config(scenario: &Scenario, seed: u64) -> LoopbackConfig {
-    LoopbackConfig { system: system_of(scenario), seed, groups: scenario.groups }
+    LoopbackConfig {
+        system: system_of(scenario),
+        seed,
+        groups: scenario.groups,
+        faults: Vec::new(),
+    }
 }
 
 /// All groups are there when the run begins.
@@ -156,8 +165,7 @@ pub(crate) fn watch(
     mut notice: impl FnMut(Role, Notice),
 ) -> Result<Finished> {
     let bar = progress::bar(2 * u64::from(scenario.groups), &format!("{}: groups", scenario.name));
-    let guard = Guard::start(&running);
-    let result = running.wait(|role, what| {
+    let result = guarded(running, Some(STALL), |role, what| {
         if let Notice::Event(event) = &what
             && matches!(
                 event.event,
@@ -170,6 +178,17 @@ pub(crate) fn watch(
         notice(role, what);
     });
     bar.finish_and_clear();
+    result
+}
+
+/// Waits for the end of a run; Ctrl-C ends it with an error, and so does an air that stands still for `stall`.
+pub(crate) fn guarded(
+    running: Running,
+    stall: Option<Duration>,
+    notice: impl FnMut(Role, Notice),
+) -> Result<Finished> {
+    let guard = Guard::start(&running, stall);
+    let result = running.wait(notice);
     match guard.finish() {
         Some(Stop::Interrupted) => bail!("interrupted"),
         Some(Stop::Stuck(where_)) => {
@@ -192,8 +211,8 @@ struct Guard {
 }
 
 impl Guard {
-    fn start(running: &Running) -> Self {
-        let (stop, monitor): (_, Monitor) = (running.stop_handle(), running.monitor());
+    fn start(running: &Running, stall: Option<Duration>) -> Self {
+        let (stop, monitor) = (running.stop_handle(), running.monitor());
         let done = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&done);
         let thread = std::thread::spawn(move || {
@@ -206,7 +225,7 @@ impl Guard {
                 }
                 let reason = if exit::interrupted() {
                     Stop::Interrupted
-                } else if since.elapsed() > STALL {
+                } else if stall.is_some_and(|stall| since.elapsed() > stall) {
                     Stop::Stuck(monitor.describe())
                 } else {
                     continue;

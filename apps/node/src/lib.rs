@@ -2,12 +2,17 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`air`] | the virtual air across processes: server and client |
 //! | [`frames`] | whole messages over a stream |
 //! | [`journal`] | what must survive a power cut: lines of JSON, and key material beside them |
 //! | [`key_files`] | quantum key from files in a directory |
 //! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
+//! | [`radio`] | radios by name: `air:`, `file:`, `soapy:` |
 
+pub mod air;
 pub mod frames;
 pub mod journal;
 pub mod key_files;
 pub mod qkd;
+pub mod radio;
+mod wired;

@@ -1,6 +1,6 @@
 //! Radios on the virtual air: lock-step air time, samples made by a channel model.
 
-use super::{Radio, RadioError, RadioPort, RadioTx, Reception, WireArrival, WireHorizon};
+use super::{Progress, Radio, RadioError, RadioPort, RadioTx, Reception, WireArrival, WireHorizon};
 use crqkd_air::medium::{Air, Medium, Promises, RadioId, RadioKind, Step, Transmission};
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
@@ -85,26 +85,25 @@ impl<W: Send + Sync + Clone + 'static> VirtualAir<W> {
     pub fn connect(&self, a: &AirRadio<W>, b: &AirRadio<W>) {
         self.shared.lock().medium.connect(a.radio, b.radio);
     }
+}
 
-    /// Counts what happens on the air; a watchdog sees that it stands still.
-    pub fn activity(&self) -> u64 {
+impl<W: Send + Sync> Progress for VirtualAir<W> {
+    fn activity(&self) -> u64 {
         self.shared.activity.load(Ordering::Relaxed)
     }
 
-    /// The air time of the radio that is furthest.
-    pub fn now(&self) -> Air {
+    fn air_time(&self) -> Air {
         let inner = self.shared.lock();
         inner.seats.iter().map(|s| inner.medium.position(s.radio)).max().unwrap_or(0)
     }
 
-    /// One line a radio: who waits, where. For the report of a stalled run.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let inner = self.shared.lock();
         let line = |s: &Seat| {
             let m = &inner.medium;
             let state = if m.has_left(s.radio) { "has left" } else { "is" };
             let waiting = if s.waiting { ", waiting" } else { "" };
-            format!("radio {} {state} at {}{waiting}", s.radio.index(), m.position(s.radio))
+            format!("radio {} {state} at {}{waiting}", s.name, m.position(s.radio))
         };
         inner.seats.iter().map(line).collect::<Vec<_>>().join("; ")
     }

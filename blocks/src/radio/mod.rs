@@ -7,7 +7,10 @@
 //! has nothing to say hands out a future, [`Reception::Wait`].
 
 pub mod air;
+pub mod faulty;
 pub mod file;
+#[cfg(feature = "soapy")]
+pub mod soapy;
 
 use crqkd_air::medium::{Air, MediumError, Promises};
 use futuresdr::num_complex::Complex32;
@@ -61,6 +64,16 @@ pub struct WireHorizon {
     pub until: Air,
 }
 
+/// Shows whether a radio, or a whole air, moves; for watchdogs and progress bars.
+pub trait Progress: Send + Sync {
+    /// Changes as long as anything happens.
+    fn activity(&self) -> u64;
+    /// The air time of the radio that is furthest.
+    fn air_time(&self) -> Air;
+    /// Who waits where, in one line.
+    fn describe(&self) -> String;
+}
+
 /// A source of received samples with their air time.
 pub trait Radio: Send + 'static {
     /// The messages that come over wires.
@@ -74,6 +87,18 @@ pub trait Radio: Send + 'static {
 
     /// Leaves the air: the radio counts as silent from now on.
     fn leave(&mut self) {}
+}
+
+impl<W: Send + Sync + Clone + 'static> Radio for Box<dyn Radio<Wire = W>> {
+    type Wire = W;
+
+    fn try_recv(&mut self, out: &mut [Complex32]) -> Result<Reception<W>, RadioError> {
+        (**self).try_recv(out)
+    }
+
+    fn leave(&mut self) {
+        (**self).leave();
+    }
 }
 
 /// The transmitting side of a radio, whatever its kind; the object behind a [`RadioTx`].
@@ -167,4 +192,19 @@ pub enum RadioError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A device, or the server of an air, refused its work or was lost.
+    #[error("{name}: {reason}")]
+    Device {
+        /// Name of the device.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl RadioError {
+    /// True when a device failed, not the one who used it.
+    pub fn is_device(&self) -> bool {
+        matches!(self, RadioError::Device { .. })
+    }
 }

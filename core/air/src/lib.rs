@@ -23,8 +23,10 @@
 //! # Ok::<(), crqkd_air::AirError>(())
 //! ```
 
+mod clock;
 mod config;
 mod csi;
+pub mod faults;
 mod fir;
 mod geometry;
 mod interference;
@@ -36,6 +38,7 @@ mod random;
 mod receive;
 mod world;
 
+pub use clock::Clock;
 pub use config::{AirConfig, AirError};
 pub use csi::{CARRIERS, CarrierSet, ESTIMATE_GAIN, Probe, carrier_offset};
 pub use geometry::TAPS;

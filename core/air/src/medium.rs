@@ -172,6 +172,16 @@ pub enum MediumError {
         /// To whom.
         to: usize,
     },
+    /// Too much is waiting: whoever makes it does not mean the lock step.
+    #[error("radio {radio}: {waiting} {what} are waiting")]
+    Backlog {
+        /// Whose.
+        radio: usize,
+        /// How many.
+        waiting: usize,
+        /// What.
+        what: &'static str,
+    },
     /// The radio only receives.
     #[error("radio {radio} is a receiver and cannot transmit")]
     NotATransmitter {
@@ -243,6 +253,13 @@ pub struct Medium<W> {
 /// bounds the bursts that are kept.
 pub const LEASH: Air = 40_000_000;
 
+/// Samples of one radio's bursts that wait at most: more than the leash lets anybody run ahead.
+pub const MAX_BURST_SAMPLES: usize = 2 * LEASH as usize;
+/// Gates of one radio that wait at most.
+pub const MAX_GATES: usize = 1 << 16;
+/// Wired messages for one radio that wait at most.
+pub const MAX_WIRED: usize = 1 << 12;
+
 impl<W> Medium<W> {
     /// An empty medium on which a burst can be heard until `echo` samples after its end.
     pub fn new(echo: Air) -> Self {
@@ -295,6 +312,11 @@ impl<W> Medium<W> {
         if start < promise {
             return Err(MediumError::LateBurst { radio: radio.0, start, promise });
         }
+        let mine = self.bursts.iter().filter(|burst| burst.radio == radio);
+        let waiting = mine.map(|burst| burst.samples.len()).sum();
+        if waiting > MAX_BURST_SAMPLES {
+            return Err(MediumError::Backlog { radio: radio.0, waiting, what: "samples to send" });
+        }
         self.bursts.push_back(Transmission { radio, start, samples });
         Ok(())
     }
@@ -315,6 +337,10 @@ impl<W> Medium<W> {
         let state = &mut self.radios[radio.0];
         state.check_gate(radio, from)?;
         let from = from.max(state.announced);
+        if state.gates.len() >= MAX_GATES {
+            let waiting = state.gates.len();
+            return Err(MediumError::Backlog { radio: radio.0, waiting, what: "gates" });
+        }
         if from < to && !state.left {
             state.gates.push_back((from, to));
             state.announced = to;
@@ -366,6 +392,10 @@ impl<W> Medium<W> {
         let message = Wired { arrival, from, number: sender.sent, payload };
         sender.sent += 1;
         let inbox = &mut self.radios[to.0].inbox;
+        if inbox.len() >= MAX_WIRED {
+            let waiting = inbox.len();
+            return Err(MediumError::Backlog { radio: to.0, waiting, what: "wired messages" });
+        }
         let key = |m: &Wired<W>| (m.arrival, m.from, m.number);
         let at = inbox.partition_point(|m| key(m) < key(&message));
         inbox.insert(at, message);

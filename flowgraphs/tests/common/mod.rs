@@ -22,7 +22,7 @@ pub(crate) fn small(seed: u64) -> LoopbackConfig {
     f.discard_windows = 0;
     f.groups_per_block = 2;
     f.max_air_time_s = 20.0;
-    LoopbackConfig { system, seed, groups: 4 }
+    LoopbackConfig { system, seed, groups: 4, faults: Vec::new() }
 }
 
 /// The same groups at both access points, half of them later.

@@ -1,0 +1,211 @@
+//! `crqkd air`: the virtual air as a server.
+
+use crate::cli::RoleArg;
+use crate::exit::{self, Outcome};
+use crate::faults::FaultArgs;
+use crate::progress;
+use crate::run::system_of;
+use crate::scenario;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use crqkd_air::medium::{Air, Promises};
+use crqkd_air::{RESPONSE_SAMPLES, Radio as Kind, SAMPLE_RATE_HZ};
+use crqkd_blocks::radio::air::VirtualAir;
+use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
+use crqkd_flowgraphs::{Role, join_all, simulated_for, with_faults};
+use crqkd_node::air::{Address, AirServer, Noticed, Place, RunId, ServeOptions, WireBytes};
+use crqkd_scenario::Scenario;
+use num_complex::Complex32;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// `crqkd air`.
+#[derive(Debug, Args)]
+pub(crate) struct AirArgs {
+    /// Where to listen: host:port (port 0: any), or the path of a Unix socket.
+    #[arg(long, default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
+    pub(crate) listen: Address,
+    /// A preset or a scenario file; those who join must use the same.
+    #[arg(long, default_value = "hall")]
+    pub(crate) scenario: String,
+    /// Seed of the channel; those who join must use the same.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Radios that will join. The air stands still until each of them is there or has left again.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
+    pub(crate) radios: Vec<RoleArg>,
+    /// Seconds of air a second, 1 for real time (default: as fast as it goes).
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) pace: Option<f64>,
+    #[command(flatten)]
+    pub(crate) faults: FaultArgs,
+    /// Write every burst that goes on the air to this file, a line of JSON each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bursts: Option<PathBuf>,
+    /// Print one JSON document at the end.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is said at the end.
+#[derive(Serialize)]
+struct AirReport {
+    scenario: String,
+    seed: u64,
+    simulated: bool,
+    radios: Vec<Role>,
+    /// Air time of the radio that was furthest, in seconds.
+    air_s: f64,
+    /// Wall time from the first sample on the air to the last radio's leaving, in seconds.
+    wall_s: f64,
+    /// Seconds of air a second.
+    times_real_time: f64,
+}
+
+/// The name of a simulation: what all its processes must agree in.
+pub(crate) fn run_id(scenario: &Scenario, seed: u64) -> RunId {
+    RunId { seed, scenario: Sha256::digest(scenario.to_toml()).into() }
+}
+
+/// Serves until every radio has left.
+pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
+    let scenario = scenario::load(&args.scenario)?;
+    let roles: BTreeSet<Role> = args.radios.iter().map(|&radio| radio.into()).collect();
+    let roles: Vec<Role> = roles.into_iter().collect();
+    if let Some(pace) = args.pace {
+        ensure!(pace.is_finite() && pace > 0.0, "--pace {pace} is not above 0");
+    }
+    let system = system_of(&scenario);
+    let air = VirtualAir::<WireBytes>::new(RESPONSE_SAMPLES);
+    let propagation = simulated_for(&system.air, args.seed, &roles)?;
+    let both = roles.contains(&Role::Qap1) && roles.contains(&Role::Qap2);
+    let log = args.bursts.as_deref().map(BurstLog::create).transpose()?;
+    let faults = args.faults.list();
+    let full_scale = system.air.adc_full_scale;
+    let places = join_all(&air, &roles, propagation).into_iter().map(|(role, radio)| {
+        let tx = radio.handle();
+        // What is noted is what leaves the antenna.
+        let tx = log.as_ref().map_or_else(|| tx.clone(), |log| log.listen_in(role, tx.clone()));
+        let (radio, tx) = with_faults(role, Box::new(radio), tx, &faults, full_scale);
+        let receiver = role.radio() == Kind::Eve;
+        let wired = role.radio() == Kind::Qap && both;
+        Place { number: role.number(), receiver, wired, radio, tx }
+    });
+    let options = ServeOptions { run: Some(run_id(&scenario, args.seed)), pace: args.pace };
+    let noticed = |what: Noticed| eprintln!("crqkd air: {}", tell(&what));
+    let server = AirServer::bind(&args.listen, places.collect(), options, noticed)
+        .with_context(|| format!("cannot listen at {}", args.listen))?;
+    eprintln!("crqkd air: listening at {}", server.address()?);
+    let bar = progress::bar(scenario.forwarding.max_air_time_s.ceil() as u64, "seconds of air");
+    let mut begun = None;
+    server.run(|| {
+        if begun.is_none() && air.air_time() > 0 {
+            begun = Some(Instant::now());
+        }
+        bar.set_position((air.air_time() as f64 / SAMPLE_RATE_HZ) as u64);
+        exit::interrupted()
+    })?;
+    bar.finish_and_clear();
+    log.map_or(Ok(()), |log| log.finish()).context("--bursts")?;
+    let wall_s = begun.map_or(0.0, |begin| begin.elapsed().as_secs_f64());
+    let air_s = air.air_time() as f64 / SAMPLE_RATE_HZ;
+    let times_real_time = if wall_s > 0.0 { air_s / wall_s } else { 0.0 };
+    let report = AirReport {
+        scenario: scenario.name,
+        seed: args.seed,
+        simulated: true,
+        radios: roles,
+        air_s,
+        wall_s,
+        times_real_time,
+    };
+    let mut out = std::io::stdout();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        writeln!(
+            out,
+            "{air_s:.2} s of air in {wall_s:.2} s, {times_real_time:.1} times real time"
+        )?;
+    }
+    Ok(Outcome::Ok)
+}
+
+/// A file that notes what goes on the air.
+#[derive(Clone)]
+struct BurstLog(Arc<Mutex<BufWriter<File>>>);
+
+impl BurstLog {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("{}", path.display()))?;
+        Ok(BurstLog(Arc::new(Mutex::new(BufWriter::new(file)))))
+    }
+
+    fn listen_in(&self, role: Role, tx: RadioTx<WireBytes>) -> RadioTx<WireBytes> {
+        RadioTx::new(Logged { role, log: self.clone(), tx })
+    }
+
+    fn finish(self) -> std::io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+/// A transmitter whose bursts are noted.
+struct Logged {
+    role: Role,
+    log: BurstLog,
+    tx: RadioTx<WireBytes>,
+}
+
+impl RadioPort<WireBytes> for Logged {
+    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+        let line = json!({ "radio": self.role, "start": time, "samples": burst.len() });
+        self.tx.send_at(time, burst)?;
+        let mut log = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(log, "{line}").map_err(|error| RadioError::File {
+            name: "--bursts".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn promise(&self, promises: Promises) -> Result<(), RadioError> {
+        self.tx.promise(promises)
+    }
+
+    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+        self.tx.listen(from, to)
+    }
+
+    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+        self.tx.listen_until(at)
+    }
+
+    fn wire(&self, to: u16, arrival: Air, message: WireBytes) -> Result<(), RadioError> {
+        self.tx.wire(to, arrival, message)
+    }
+
+    fn leave(&self) {
+        self.tx.leave();
+    }
+}
+
+fn tell(what: &Noticed) -> String {
+    let name = |number: u16| {
+        Role::of_number(number).map_or_else(|| format!("radio {number}"), |role| role.to_string())
+    };
+    match what {
+        Noticed::Joined(radio) => format!("{} has joined", name(*radio)),
+        Noticed::Left { radio, reason: None } => format!("{} has left", name(*radio)),
+        Noticed::Left { radio, reason: Some(reason) } => {
+            format!("{} has left: {reason}", name(*radio))
+        }
+        Noticed::Refused(reason) => format!("a connection was refused: {reason}"),
+    }
+}

@@ -1,0 +1,280 @@
+//! A radio whose air is in another process.
+
+use super::protocol::{
+    Emitter, FromRadio, FromServer, Hello, MAX_MESSAGE_BYTES, MAX_SAMPLES, Part, RunId, VERSION,
+    read_message,
+};
+use super::stream::{Address, Stream};
+use async_channel::{Receiver, Sender, TryRecvError};
+use crqkd_air::medium::{Air, Promises};
+use crqkd_blocks::radio::{
+    Progress, Radio, RadioError, RadioPort, RadioTx, Reception, WireArrival, WireHorizon,
+};
+use crqkd_forwarding::WireMessage;
+use event_listener::Event;
+use futuresdr::num_complex::Complex32;
+use std::io::{BufWriter, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a server that does not listen yet is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Messages that wait to be read; then the server waits.
+const WAITING: usize = 16;
+
+/// What both sides of the radio share.
+struct Shared {
+    name: String,
+    stream: Stream,
+    writer: Mutex<(BufWriter<Stream>, Emitter)>,
+    arrived: Event,
+    left: AtomicBool,
+    activity: AtomicU64,
+    air_time: AtomicU64,
+}
+
+/// A radio on the air of a server; it has left the air once it is dropped.
+pub struct AirClient {
+    shared: Arc<Shared>,
+    incoming: Receiver<Incoming>,
+    /// Received samples, and how many of them were handed out.
+    present: Option<(Air, bool, Vec<Complex32>, usize)>,
+    ended: bool,
+}
+
+type Incoming = Result<FromServer, String>;
+
+impl AirClient {
+    /// Takes the place of radio number `radio` on the air at `address`.
+    ///
+    /// # Errors
+    /// When there is no server, or it refuses: the reason is the server's.
+    pub fn join(
+        address: &Address,
+        radio: u16,
+        part: Part,
+        run: Option<RunId>,
+    ) -> Result<Self, RadioError> {
+        let name = format!("air {address}");
+        let failed = |reason: String| RadioError::Device { name: name.clone(), reason };
+        let io = |error: std::io::Error| failed(error.to_string());
+        let mut stream = address.connect(PATIENCE).map_err(io)?;
+        let mut emitter = Emitter::default();
+        let hello = FromRadio::Hello(Hello { version: VERSION, part, radio, run });
+        stream.write_all(emitter.radio(&hello)).map_err(io)?;
+        stream.read_timeout(Some(ANSWER)).map_err(io)?;
+        let mut buffer = Vec::new();
+        if !read_message(&mut stream, &mut buffer, MAX_MESSAGE_BYTES).map_err(io)? {
+            return Err(failed("closed the connection".into()));
+        }
+        match FromServer::parse(&buffer).map_err(|error| failed(error.to_string()))? {
+            FromServer::Welcome { version: VERSION, .. } => {}
+            FromServer::Welcome { version, .. } => {
+                return Err(failed(format!("speaks version {version}, not {VERSION}")));
+            }
+            FromServer::Refused(reason) => return Err(failed(reason)),
+            other => return Err(failed(format!("answered with {}", kind(&other)))),
+        }
+        stream.read_timeout(None).map_err(io)?;
+        let (sender, incoming) = async_channel::bounded(WAITING);
+        let writer = BufWriter::new(stream.another().map_err(io)?);
+        let reader = stream.another().map_err(io)?;
+        let shared = Arc::new(Shared {
+            name,
+            stream,
+            writer: Mutex::new((writer, emitter)),
+            arrived: Event::new(),
+            left: AtomicBool::new(false),
+            activity: AtomicU64::new(0),
+            air_time: AtomicU64::new(0),
+        });
+        let of_reader = Arc::clone(&shared);
+        std::thread::spawn(move || read(&of_reader, reader, buffer, &sender));
+        Ok(AirClient { shared, incoming, present: None, ended: false })
+    }
+
+    /// The transmitting side.
+    pub fn handle(&self) -> RadioTx<WireMessage> {
+        RadioTx::new(ClientPort(Arc::clone(&self.shared)))
+    }
+
+    /// Shows whether the air moves.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(ClientPort(Arc::clone(&self.shared)))
+    }
+
+    /// The next message, if one is there.
+    fn next(&mut self) -> Result<Option<FromServer>, RadioError> {
+        match self.incoming.try_recv() {
+            Ok(Ok(message)) => Ok(Some(message)),
+            Ok(Err(reason)) => Err(self.shared.failed(reason)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Closed) => Err(self.shared.failed("closed the connection".into())),
+        }
+    }
+
+    fn play(&mut self, out: &mut [Complex32]) -> Option<Reception<WireMessage>> {
+        let (time, last, samples, played) = self.present.as_mut()?;
+        let from = *time + *played as Air;
+        let len = out.len().min(samples.len() - *played);
+        out[..len].copy_from_slice(&samples[*played..*played + len]);
+        *played += len;
+        let done = *played == samples.len();
+        let last = done && *last;
+        if done {
+            self.present = None;
+        }
+        self.shared.air_time.fetch_max(from + len as Air, Ordering::Relaxed);
+        Some(Reception::Samples { time: from, len, last })
+    }
+}
+
+impl Radio for AirClient {
+    type Wire = WireMessage;
+
+    fn try_recv(&mut self, out: &mut [Complex32]) -> Result<Reception<WireMessage>, RadioError> {
+        loop {
+            if self.ended {
+                return Ok(Reception::End);
+            }
+            if let Some(samples) = self.play(out) {
+                return Ok(samples);
+            }
+            let arrived = self.shared.arrived.listen();
+            let Some(message) = self.next()? else {
+                return Ok(Reception::Wait(Box::pin(arrived)));
+            };
+            match message {
+                FromServer::Samples { time, last, samples } => {
+                    self.present = Some((time, last, samples, 0));
+                }
+                FromServer::Wired { from, arrival, bytes } => {
+                    let message = WireMessage::parse(&bytes).map_err(|error| {
+                        self.shared.failed(format!("wired message from radio {from}: {error}"))
+                    })?;
+                    return Ok(Reception::Wired(WireArrival { time: arrival, from, message }));
+                }
+                FromServer::WireHorizon { from, until } => {
+                    return Ok(Reception::WireHorizon(WireHorizon { from, until }));
+                }
+                FromServer::End => self.ended = true,
+                FromServer::Failed(reason) => return Err(self.shared.failed(reason)),
+                FromServer::Welcome { .. } | FromServer::Refused(_) => {
+                    let reason = format!("sent {} in the middle", kind(&message));
+                    return Err(self.shared.failed(reason));
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        ClientPort(Arc::clone(&self.shared)).leave();
+    }
+}
+
+impl Drop for AirClient {
+    fn drop(&mut self) {
+        self.leave();
+        self.shared.stream.close(); // ends the reader thread too
+    }
+}
+
+/// Takes messages off the stream; ends with the stream, or when nobody wants them any more.
+fn read(shared: &Shared, mut stream: Stream, mut buffer: Vec<u8>, sender: &Sender<Incoming>) {
+    loop {
+        let message = match read_message(&mut stream, &mut buffer, MAX_MESSAGE_BYTES) {
+            Ok(true) => FromServer::parse(&buffer).map_err(|error| error.to_string()),
+            Ok(false) => Err("closed the connection".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let over = matches!(message, Err(_) | Ok(FromServer::End | FromServer::Failed(_)));
+        shared.activity.fetch_add(1, Ordering::Relaxed);
+        let sent = sender.send_blocking(message);
+        shared.arrived.notify(usize::MAX);
+        if over || sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn kind(message: &FromServer) -> &'static str {
+    match message {
+        FromServer::Welcome { .. } => "a welcome",
+        FromServer::Refused(_) => "a refusal",
+        FromServer::Samples { .. } => "samples",
+        FromServer::Wired { .. } => "a wired message",
+        FromServer::WireHorizon { .. } => "a wire's horizon",
+        FromServer::End => "the end",
+        FromServer::Failed(_) => "a failure",
+    }
+}
+
+impl Shared {
+    fn failed(&self, reason: String) -> RadioError {
+        RadioError::Device { name: self.name.clone(), reason }
+    }
+
+    /// Sends a message; `flush`: others may go on because of it.
+    fn send(&self, message: &FromRadio, flush: bool) -> Result<(), RadioError> {
+        if self.left.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stream, emitter) = &mut *writer;
+        let mut sent = stream.write_all(emitter.radio(message));
+        if flush && sent.is_ok() {
+            sent = stream.flush();
+        }
+        sent.map_err(|error| self.failed(error.to_string()))
+    }
+}
+
+struct ClientPort(Arc<Shared>);
+
+impl RadioPort<WireMessage> for ClientPort {
+    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+        if burst.len() > MAX_SAMPLES {
+            let samples = burst.len();
+            return Err(self.0.failed(format!("a burst of {samples} samples is too long")));
+        }
+        self.0.send(&FromRadio::Transmit { start: time, samples: burst }, false)
+    }
+
+    fn promise(&self, promises: Promises) -> Result<(), RadioError> {
+        self.0.send(&FromRadio::Promise(promises), true)
+    }
+
+    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+        self.0.send(&FromRadio::Listen { from, to }, false)
+    }
+
+    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+        self.0.send(&FromRadio::ListenUntil(at), false)
+    }
+
+    fn wire(&self, to: u16, arrival: Air, message: WireMessage) -> Result<(), RadioError> {
+        self.0.send(&FromRadio::Wire { to, arrival, bytes: message.emit() }, false)
+    }
+
+    fn leave(&self) {
+        let _ = self.0.send(&FromRadio::Leave, true); // a server that is gone knows
+        self.0.left.store(true, Ordering::Release);
+    }
+}
+
+impl Progress for ClientPort {
+    fn activity(&self) -> u64 {
+        self.0.activity.load(Ordering::Relaxed)
+    }
+
+    fn air_time(&self) -> Air {
+        self.0.air_time.load(Ordering::Relaxed)
+    }
+
+    fn describe(&self) -> String {
+        format!("{} has sent nothing new at air time {}", self.0.name, self.air_time())
+    }
+}

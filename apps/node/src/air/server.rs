@@ -1,0 +1,470 @@
+//! The virtual air as a server: one connection a radio, the lock step of [`VirtualAir`] behind it.
+//!
+//! [`VirtualAir`]: crqkd_blocks::radio::air::VirtualAir
+//!
+//! ```text
+//!  client ──messages──> reader thread ──RadioTx──> ┐
+//!                                                  │ virtual air, all radios
+//!  client <──messages── pump thread <──try_recv─── ┘
+//! ```
+//!
+//! A pump writes as long as the lock step has something for its radio; a client that does not read holds back its own
+//! pump and, through the promises that it does not give, the others. A client that goes away has left the air. So what
+//! the server keeps is bounded by the medium's limits, whatever clients do.
+
+use super::protocol::{
+    Emitter, FromRadio, FromServer, Hello, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, Part, RunId,
+    VERSION, read_message,
+};
+use super::stream::{Address, Listener, Stream};
+use crqkd_air::SAMPLE_RATE_HZ;
+use crqkd_air::medium::{Air, Promises};
+use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
+use futuresdr::num_complex::Complex32;
+use futuresdr::prelude::Runtime;
+use std::io::{self, BufWriter, Write};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Samples that are sent at once.
+const PIECE: usize = 1 << 14;
+/// How long a new connection may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks for new connections, and whether all is over.
+const TICK: Duration = Duration::from_millis(5);
+/// How long a client may take to read its last messages.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// Connections at once; a place takes at most two.
+const MAX_CONNECTIONS: usize = 64;
+
+/// A radio's messages on the wire; the air does not look inside.
+pub type WireBytes = Vec<u8>;
+
+/// A radio that waits for its client.
+pub struct Place {
+    /// Its number.
+    pub number: u16,
+    /// It cannot transmit.
+    pub receiver: bool,
+    /// There is a wire to another radio.
+    pub wired: bool,
+    /// Its receiving side.
+    pub radio: Box<dyn Radio<Wire = WireBytes>>,
+    /// Its transmitting side.
+    pub tx: RadioTx<WireBytes>,
+}
+
+/// How the air is served.
+#[derive(Clone, Debug, Default)]
+pub struct ServeOptions {
+    /// The simulation; clients of another one are refused.
+    pub run: Option<RunId>,
+    /// Seconds of air a second; `None` for as fast as it goes.
+    pub pace: Option<f64>,
+}
+
+/// Something that the server noticed, for its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Noticed {
+    /// A client took a place.
+    Joined(u16),
+    /// A radio has left: its client is done, or gone.
+    Left {
+        /// The radio.
+        radio: u16,
+        /// Why, when it did not say goodbye.
+        reason: Option<String>,
+    },
+    /// A connection was refused.
+    Refused(String),
+}
+
+/// What a place's clients are.
+#[derive(Default)]
+struct Claims {
+    /// The connection for samples.
+    samples: Option<Stream>,
+    /// The connection for wired messages, when it is another one.
+    wire: Option<Stream>,
+    /// The first one carries both.
+    whole: bool,
+}
+
+struct Seat {
+    number: u16,
+    receiver: bool,
+    wired: bool,
+    /// Until the pump takes it.
+    radio: Option<Box<dyn Radio<Wire = WireBytes>>>,
+    tx: RadioTx<WireBytes>,
+    claims: Claims,
+    left: bool,
+    /// Why, when the client did not say goodbye.
+    reason: Option<String>,
+}
+
+struct Shared {
+    seats: Mutex<Vec<Seat>>,
+    options: ServeOptions,
+    /// When the first sample was handed out.
+    begun: OnceLock<Instant>,
+    pumps: Mutex<Vec<JoinHandle<()>>>,
+    noticed: Box<dyn Fn(Noticed) + Send + Sync>,
+}
+
+/// An air that listens for its radios.
+pub struct AirServer {
+    listener: Listener,
+    shared: Arc<Shared>,
+}
+
+impl AirServer {
+    /// Listens at `address` for the clients of `places`; `noticed` is told what happens, from any thread.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub fn bind(
+        address: &Address,
+        places: Vec<Place>,
+        options: ServeOptions,
+        noticed: impl Fn(Noticed) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let seat = |place: Place| Seat {
+            number: place.number,
+            receiver: place.receiver,
+            wired: place.wired,
+            radio: Some(place.radio),
+            tx: place.tx,
+            claims: Claims::default(),
+            left: false,
+            reason: None,
+        };
+        let seats = Mutex::new(places.into_iter().map(seat).collect());
+        let noticed = Box::new(noticed);
+        let shared = Arc::new(Shared {
+            seats,
+            options,
+            begun: OnceLock::new(),
+            pumps: Mutex::new(Vec::new()),
+            noticed,
+        });
+        Ok(AirServer { listener: address.listen()?, shared })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<Address> {
+        self.listener.address()
+    }
+
+    /// Serves until every radio has left, or `stop` says so; all connections are closed then.
+    ///
+    /// # Errors
+    /// When no more connections can be accepted.
+    pub fn run(self, mut stop: impl FnMut() -> bool) -> io::Result<()> {
+        let connections = Arc::new(());
+        let result = loop {
+            if stop() || self.shared.seats().iter().all(|seat| seat.left) {
+                break Ok(());
+            }
+            match self.listener.accept() {
+                Ok(Some(_)) if Arc::strong_count(&connections) > MAX_CONNECTIONS => {}
+                Ok(Some(stream)) => {
+                    let (shared, count) = (Arc::clone(&self.shared), Arc::clone(&connections));
+                    std::thread::spawn(move || {
+                        serve(&shared, stream);
+                        drop(count);
+                    });
+                }
+                Ok(None) => std::thread::sleep(TICK),
+                Err(error) => break Err(error),
+            }
+        };
+        for seat in self.shared.seats().iter() {
+            seat.tx.leave();
+        }
+        self.shared.wait_for_pumps();
+        for seat in self.shared.seats().iter() {
+            [&seat.claims.samples, &seat.claims.wire].into_iter().flatten().for_each(Stream::close);
+        }
+        result
+    }
+}
+
+impl Shared {
+    fn seats(&self) -> MutexGuard<'_, Vec<Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the clients have their last messages; one that does not read them is not waited for.
+    fn wait_for_pumps(&self) {
+        let begin = Instant::now();
+        let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
+        while begin.elapsed() < GOODBYE && !pumps.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Gives a place, or a part of one, to a client.
+    fn claim(&self, hello: &Hello, stream: &Stream) -> Result<Claimed, String> {
+        if hello.version != VERSION {
+            return Err(format!("this air speaks version {VERSION}, not {}", hello.version));
+        }
+        if let (Some(mine), Some(theirs)) = (self.options.run, hello.run) {
+            if mine.seed != theirs.seed {
+                return Err(format!("the seed of this air is {}, not {}", mine.seed, theirs.seed));
+            }
+            if mine.scenario != theirs.scenario {
+                return Err("this air has another scenario".to_owned());
+            }
+        }
+        let mut seats = self.seats();
+        let here: Vec<String> = seats.iter().map(|seat| seat.number.to_string()).collect();
+        let seat = seats.iter_mut().find(|seat| seat.number == hello.radio);
+        let Some(seat) = seat else {
+            return Err(format!("no radio {} here, only {}", hello.radio, here.join(", ")));
+        };
+        if seat.left {
+            return Err(format!("radio {} has left the air", seat.number));
+        }
+        if hello.part == Part::Wire && !seat.wired {
+            return Err(format!("radio {} has no wire", seat.number));
+        }
+        let taken = match hello.part {
+            Part::Whole => seat.claims.samples.is_some() || seat.claims.wire.is_some(),
+            Part::Samples => seat.claims.samples.is_some(),
+            Part::Wire => seat.claims.wire.is_some() || seat.claims.whole,
+        };
+        if taken {
+            return Err(format!("radio {} is taken", seat.number));
+        }
+        let another = || stream.another().map_err(|error| error.to_string());
+        match hello.part {
+            Part::Whole | Part::Samples => seat.claims.samples = Some(another()?),
+            Part::Wire => seat.claims.wire = Some(another()?),
+        }
+        seat.claims.whole |= hello.part == Part::Whole;
+        Ok(Claimed { number: seat.number, receiver: seat.receiver, tx: seat.tx.clone() })
+    }
+
+    /// The radio and its connections, once, when every part of its place is taken.
+    fn complete(&self, number: u16) -> io::Result<Option<Pump>> {
+        let mut seats = self.seats();
+        let Some(seat) = seats.iter_mut().find(|seat| seat.number == number) else {
+            return Ok(None);
+        };
+        let Claims { samples: Some(samples), wire, whole } = &seat.claims else {
+            return Ok(None);
+        };
+        if seat.wired && wire.is_none() && !whole {
+            return Ok(None);
+        }
+        let samples = samples.another()?;
+        let wire = wire.as_ref().map(Stream::another).transpose()?;
+        let Some(radio) = seat.radio.take() else { return Ok(None) };
+        Ok(Some(Pump { radio, samples: BufWriter::new(samples), wire: wire.map(BufWriter::new) }))
+    }
+
+    /// The radio is gone for good.
+    fn left(&self, number: u16, reason: Option<String>) {
+        let mut news = false;
+        for seat in self.seats().iter_mut().filter(|seat| seat.number == number) {
+            news = !std::mem::replace(&mut seat.left, true);
+            if news {
+                seat.reason.clone_from(&reason);
+            }
+            seat.tx.leave();
+        }
+        if news {
+            (self.noticed)(Noticed::Left { radio: number, reason });
+        }
+    }
+
+    /// Somebody else says goodbye to the client.
+    fn has_pump(&self, number: u16) -> bool {
+        self.seats().iter().any(|seat| seat.number == number && seat.radio.is_none())
+    }
+
+    /// The last message for a client.
+    fn goodbye(&self, number: u16) -> FromServer {
+        let seats = self.seats();
+        let seat = seats.iter().find(|seat| seat.number == number);
+        match seat.and_then(|seat| seat.reason.clone()) {
+            Some(reason) => FromServer::Failed(reason),
+            None => FromServer::End,
+        }
+    }
+
+    /// Holds the air back to its pace.
+    fn pace(&self, to: Air) {
+        let Some(pace) = self.options.pace else { return };
+        let begun = *self.begun.get_or_init(Instant::now);
+        let due = begun + Duration::from_secs_f64(to as f64 / SAMPLE_RATE_HZ / pace);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// A place that a client was given.
+struct Claimed {
+    number: u16,
+    receiver: bool,
+    tx: RadioTx<WireBytes>,
+}
+
+/// One connection, to its end.
+fn serve(shared: &Arc<Shared>, mut stream: Stream) {
+    let (mut buffer, mut emitter) = (Vec::new(), Emitter::default());
+    let (hello, claimed) = match greet(shared, &mut stream, &mut buffer) {
+        Ok(claimed) => claimed,
+        Err(reason) => {
+            let _ = stream.write_all(emitter.server(&FromServer::Refused(reason.clone())));
+            (shared.noticed)(Noticed::Refused(reason));
+            stream.close();
+            return;
+        }
+    };
+    let number = claimed.number;
+    let welcome = FromServer::Welcome { version: VERSION, receiver: claimed.receiver };
+    let begun = stream.write_all(emitter.server(&welcome)).and_then(|()| shared.complete(number));
+    let ended = match begun {
+        Ok(pump) => {
+            if let Some(pump) = pump {
+                (shared.noticed)(Noticed::Joined(number));
+                let of_pump = Arc::clone(shared);
+                let pump = std::thread::spawn(move || pump.run(&of_pump, number));
+                shared.pumps.lock().unwrap_or_else(PoisonError::into_inner).push(pump);
+            }
+            listen(&mut stream, &mut buffer, hello.part, &claimed.tx)
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match ended {
+        Ok(()) if hello.part == Part::Wire => return, // its radio goes on
+        Ok(()) => shared.left(number, None),
+        Err(reason) => shared.left(number, Some(reason)),
+    }
+    if !shared.has_pump(number) {
+        let _ = stream.write_all(emitter.server(&shared.goodbye(number))); // it may be gone
+        stream.close();
+    }
+}
+
+/// The client's first message, and the place that it is given.
+fn greet(
+    shared: &Shared,
+    stream: &mut Stream,
+    buffer: &mut Vec<u8>,
+) -> Result<(Hello, Claimed), String> {
+    let text = |error: io::Error| error.to_string();
+    stream.read_timeout(Some(HELLO_TIMEOUT)).map_err(text)?;
+    if !read_message(stream, buffer, MAX_HELLO_BYTES).map_err(text)? {
+        return Err("closed before it said hello".to_owned());
+    }
+    let FromRadio::Hello(hello) = FromRadio::parse(buffer).map_err(|e| e.to_string())? else {
+        return Err("the first message is not a hello".to_owned());
+    };
+    let claimed = shared.claim(&hello, stream)?;
+    stream.read_timeout(None).map_err(text)?;
+    Ok((hello, claimed))
+}
+
+/// Carries out what a client says, until it leaves; the error is why it must.
+fn listen(
+    stream: &mut Stream,
+    buffer: &mut Vec<u8>,
+    part: Part,
+    tx: &RadioTx<WireBytes>,
+) -> Result<(), String> {
+    loop {
+        match read_message(stream, buffer, MAX_MESSAGE_BYTES) {
+            Ok(true) => {}
+            Ok(false) => return Err("its connection was closed".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        }
+        let message = FromRadio::parse(buffer).map_err(|error| error.to_string())?;
+        let (samples, wire) = (part != Part::Wire, part != Part::Samples);
+        let done = match message {
+            FromRadio::Transmit { start, samples: burst } if samples => tx.send_at(start, burst),
+            FromRadio::Listen { from, to } if samples => tx.listen(from, to),
+            FromRadio::ListenUntil(at) if samples => tx.listen_until(at),
+            FromRadio::Wire { to, arrival, bytes } if wire => tx.wire(to, arrival, bytes),
+            FromRadio::Promise(promises) => tx.promise(Promises {
+                transmit: if samples { promises.transmit } else { 0 },
+                wire: if wire { promises.wire } else { 0 },
+                listen: if samples { promises.listen } else { 0 },
+            }),
+            FromRadio::Leave if samples => return Ok(()),
+            FromRadio::Leave => {
+                let silent = Promises { wire: Air::MAX, ..Promises::default() };
+                return tx.promise(silent).map_err(|error| error.to_string());
+            }
+            FromRadio::Hello(_) => return Err("it said hello twice".to_owned()),
+            _ => return Err("a message that does not belong on this connection".to_owned()),
+        };
+        done.map_err(|error| error.to_string())?;
+    }
+}
+
+/// Carries what a radio receives to its client.
+struct Pump {
+    radio: Box<dyn Radio<Wire = WireBytes>>,
+    samples: BufWriter<Stream>,
+    wire: Option<BufWriter<Stream>>,
+}
+
+impl Pump {
+    fn run(mut self, shared: &Shared, number: u16) {
+        if let Err(reason) = self.carry(shared) {
+            shared.left(number, Some(reason));
+        }
+        let end = shared.goodbye(number);
+        let mut emitter = Emitter::default();
+        for stream in [Some(&mut self.samples), self.wire.as_mut()].into_iter().flatten() {
+            let _ = stream.write_all(emitter.server(&end)).and_then(|()| stream.flush());
+            stream.get_ref().close(); // a client that is gone has closed it
+        }
+    }
+
+    fn carry(&mut self, shared: &Shared) -> Result<(), String> {
+        let mut emitter = Emitter::default();
+        let mut buffer = vec![Complex32::ZERO; PIECE];
+        loop {
+            let received =
+                self.radio.try_recv(&mut buffer).map_err(|e: RadioError| e.to_string())?;
+            let written = match received {
+                Reception::Samples { time, len, last } => {
+                    shared.pace(time + len as Air);
+                    self.samples.write_all(emitter.received(time, last, &buffer[..len]))
+                }
+                Reception::Wired(w) => {
+                    let (from, arrival, bytes) = (w.from, w.time, w.message);
+                    self.tell(&mut emitter, &FromServer::Wired { from, arrival, bytes })
+                }
+                Reception::WireHorizon(h) => self
+                    .tell(&mut emitter, &FromServer::WireHorizon { from: h.from, until: h.until }),
+                Reception::Wait(ready) => {
+                    let flushed = self.flush();
+                    if flushed.is_ok() {
+                        Runtime::block_on(ready);
+                    }
+                    flushed
+                }
+                Reception::End => return self.flush().map_err(|error| error.to_string()),
+            };
+            written.map_err(|error| error.to_string())?;
+        }
+    }
+
+    /// Over the wire's connection if it has one of its own.
+    fn tell(&mut self, emitter: &mut Emitter, message: &FromServer) -> io::Result<()> {
+        self.wire.as_mut().unwrap_or(&mut self.samples).write_all(emitter.server(message))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.samples.flush()?;
+        self.wire.as_mut().map_or(Ok(()), BufWriter::flush)
+    }
+}
