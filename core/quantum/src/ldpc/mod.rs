@@ -7,7 +7,7 @@
 //!
 //! The rate adapts without puncturing: for each block a code is made to measure, with as many rows of checks as the
 //! error rate asks for ([`Plan`]), from a few designed degree profiles ([`Profile`]); rows come in steps of 256
-//! checks, 0.02 % of a frame. A block of more than 2²⁰ bits is cut into equal frames under one code.
+//! checks, 0.02 % of a frame. A longer block is cut into equal frames of some 2²¹ bits under one code.
 //!
 //! ```
 //! use crqkd_bits::{BitString, SecretBits};
@@ -37,7 +37,7 @@ pub use plan::{Plan, correct, planned_efficiency, syndromes};
 pub use profile::Profile;
 
 /// The longest frame.
-pub const MAX_FRAME_BITS: usize = 1 << 21;
+pub const MAX_FRAME_BITS: usize = 1 << 22;
 
 /// Why there is no code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
