@@ -26,6 +26,8 @@ const HEADER_BLOCKS: usize = HEADER_COPIES * HEADER_COPY_BLOCKS;
 const COPY_LEN: usize = HEADER_COPY_BLOCKS * BLOCK_LEN;
 /// The list decoder is tried when the copies agree at least this much of what they should.
 const PRESENCE: f32 = 0.3;
+/// Where they agree less than this there is no header: at −11 dB a header has 1 ± 0.2.
+const ABSENCE: f32 = 0.1;
 
 const SILENCE: Block = [Complex32::ZERO; BLOCK_SYMBOLS];
 
@@ -100,6 +102,9 @@ impl Demodulator {
 
         let (slope, slope_variance, agreement) = self.turn_of_copies(estimate.noise_power, snr);
         let pairs = (HEADER_COPIES * (HEADER_COPIES - 1) / 2 * HEADER_CODED) as f32;
+        if agreement < ABSENCE * pairs * signal {
+            return None;
+        }
         let present = agreement > PRESENCE * pairs * signal;
 
         // Add up the copies, each with its phase.
