@@ -72,7 +72,7 @@ impl Default for DelayProfile {
 }
 
 impl DelayProfile {
-    /// A profile before its first frame: a first path with an exponential tail of [`FIRST_DECAY`] samples. Its edge
+    /// A profile before its first frame: a first path with an exponential tail of five samples. Its edge
     /// aligns the first frames; from a profile without one, what is learned stays smeared over the shifts.
     pub fn new() -> Self {
         let tail = |b: usize| b.checked_sub(MAX_SHIFT + PEAK_TAP).map(|l| l as f32 / FIRST_DECAY);
