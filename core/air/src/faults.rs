@@ -358,7 +358,7 @@ impl Faults {
             fault.distort(time, &mut samples, self.full_scale);
         }
         if self.next != Some(time) {
-            self.edit = None;
+            self.edit = self.lost_since(time);
             self.history.clear();
         }
         let before = out.len();
@@ -383,6 +383,20 @@ impl Faults {
             let pieces = out.split_off(before);
             pieces.into_iter().for_each(|piece| on_clock(&clock, piece, out));
         }
+    }
+
+    /// Samples are lost at the begin of a stretch by an event before it. (A device that slips has its time again.)
+    fn lost_since(&self, time: u64) -> Option<Edit> {
+        let until = self.list.iter().filter_map(|fault| {
+            let n = match fault.kind {
+                FaultKind::Drop(n) | FaultKind::Slip(n) => n,
+                _ => return None,
+            };
+            let last = time.min(fault.to - 1).checked_sub(fault.from)? / EVENT_PERIOD;
+            let until = fault.from + last * EVENT_PERIOD + n;
+            (until > time && until - n < time).then_some(until)
+        });
+        until.max().map(|until| Edit::Lose { until })
     }
 
     /// Begins and ends what is due at `now`.
@@ -567,6 +581,17 @@ mod tests {
         assert_eq!(seen[9_999..10_002], [(9_999, 9_999), (9_995, 9_995), (9_996, 9_996)]);
         let (seen, ends) = delivered("stall=0.019@0.0005..1", &stretch, 400_000);
         assert_eq!((seen.len(), ends), (20_000, 1));
+    }
+
+    #[test]
+    fn what_is_lost_between_stretches_is_lost_at_the_begin_of_the_next() {
+        // Events at 10 000 and 183 003, the second before a stretch.
+        for kind in ["drop", "slip"] {
+            let text = format!("{kind}=50000@0.0005..0.01");
+            let (seen, ends) = delivered(&text, &[(0, 9_000), (200_000, 60_000)], 7_000);
+            assert_eq!((seen.len(), ends), (9_000 + 60_000 - 33_003, 2), "{kind}");
+            assert_eq!(seen[9_000], (233_003, 233_003), "{kind}");
+        }
     }
 
     #[test]
