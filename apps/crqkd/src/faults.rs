@@ -2,7 +2,7 @@
 
 use crate::exit::{Outcome, interrupted};
 use crate::progress;
-use crate::run::loopback_config;
+use crate::run::{guarded, loopback_config};
 use crate::scenario;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -21,6 +21,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What goes wrong at the radios of a virtual air.
 #[derive(Debug, Args)]
@@ -98,6 +99,8 @@ const MATRIX: [(&str, [f64; 3]); 16] = [
 /// When a fault begins, and how long it lasts: some windows of a small scenario.
 const FROM_S: f64 = 2.0;
 const LASTS_S: f64 = 2.0;
+/// A run in which nothing happens for so long has failed.
+const STUCK: Duration = Duration::from_secs(60);
 /// Groups of quantum key at each access point.
 const GROUPS: u32 = 400;
 /// Windows that are run after it.
@@ -200,7 +203,7 @@ fn trial(
     let running = loopback(&config, supply, simulated(&config)?, &options)?;
     let (mut windows, mut keys) = (BTreeMap::new(), BTreeMap::new());
     let (mut opened, mut wrong_groups) = (0, 0);
-    running.wait(|of, notice| match notice {
+    guarded(running, Some(STUCK), |of, notice| match notice {
         Notice::Window(window) if of.cell() == 0 && of.radio() != crqkd_air::Radio::Eve => {
             windows.entry(window.window.0).or_insert([None, None])
                 [usize::from(of == Role::Alice)] = Some((window.kept, window.soft.bits));

@@ -24,6 +24,8 @@ use std::str::FromStr;
 pub const EVENT_PERIOD: u64 = 173_003;
 /// A device finds its time again after so many samples, or at the end of a stretch.
 pub const RESYNC: u64 = 65_536;
+/// A device that loses samples tells the time so often.
+const TELL: u64 = 1_000;
 /// Bursts of interference are this long (1 ms) ...
 const BURST: u64 = 20_000;
 /// ... and begin so many samples apart.
@@ -375,6 +377,7 @@ impl Faults {
         if last && !heard && !samples.is_empty() {
             // The end of the stretch must be told even when its last samples are lost: by one of nothing.
             let time = time + samples.len() as u64 - 1;
+            out.truncate(out.len() - usize::from(out.last().is_some_and(|p| p.time == time)));
             out.push(Piece { time, samples: vec![Complex32::ZERO], last });
         } else if let Some(piece) = out[before..].last_mut() {
             piece.last = last;
@@ -471,8 +474,10 @@ impl Faults {
         self.history.drain(..surplus);
         let (time, samples) = match &mut self.edit {
             None => (now, samples.to_vec()),
-            Some(Edit::Lose { .. }) => return false,
-            Some(Edit::Early { by, until }) if now < *until - RESYNC => return false,
+            Some(Edit::Lose { .. }) => return tell_time(now, samples.len(), out),
+            Some(Edit::Early { until, .. }) if now < *until - RESYNC => {
+                return tell_time(now, samples.len(), out);
+            }
             Some(Edit::Early { by, .. }) => (now - *by, samples.to_vec()),
             Some(Edit::Delay { line, .. }) => {
                 line.extend(samples);
@@ -482,6 +487,17 @@ impl Faults {
         out.push(Piece { time, samples, last: false });
         true
     }
+}
+
+/// Lost samples: one of nothing at every [`TELL`], so that the host knows the time and the lock step goes on.
+fn tell_time(time: u64, len: usize, out: &mut Vec<Piece>) -> bool {
+    let end = time + len as u64;
+    let mut at = time.next_multiple_of(TELL);
+    while at < end {
+        out.push(Piece { time: at, samples: vec![Complex32::ZERO], last: false });
+        at += TELL;
+    }
+    false
 }
 
 /// A piece under the times of the radio's clock: a sample without a time of its own is lost, and one with two comes
@@ -536,7 +552,9 @@ mod tests {
         let ends = out.iter().filter(|piece| piece.last).count();
         let seen = out.iter().flat_map(|piece| {
             let numbered = piece.samples.iter().enumerate();
-            numbered.map(|(i, s)| (piece.time + i as u64, s.re as u64))
+            // What only tells the time has no imaginary part.
+            let real = numbered.filter(|(_, s)| s.im == 1.0);
+            real.map(|(i, s)| (piece.time + i as u64, s.re as u64))
         });
         (seen.collect(), ends)
     }
@@ -599,8 +617,7 @@ mod tests {
         let (seen, ends) =
             delivered("drop=50000@0.001..0.002", &[(0, 30_000), (90_000, 10)], 7_000);
         assert_eq!(ends, 2);
-        assert_eq!(seen[20_000], (29_999, 0));
-        assert_eq!(seen[20_001..].len(), 10);
+        assert_eq!(seen.len(), 20_010);
     }
 
     #[test]
