@@ -50,8 +50,9 @@ struct Seat {
     radio: RadioId,
     /// Name on the wire.
     name: u16,
-    event: Event,
-    waiting: bool,
+    event: Arc<Event>,
+    /// The radio waits, with room for so many samples.
+    waiting: Option<usize>,
 }
 
 /// Largest number of samples that are synthesised at once.
@@ -77,7 +78,7 @@ impl<W: Send + Sync + Clone + 'static> VirtualAir<W> {
     ) -> AirRadio<W> {
         let mut inner = self.shared.lock();
         let radio = inner.medium.join(cell, kind);
-        inner.seats.push(Seat { radio, name, event: Event::new(), waiting: false });
+        inner.seats.push(Seat { radio, name, event: Arc::new(Event::new()), waiting: None });
         AirRadio { shared: self.shared.clone(), radio, propagation }
     }
 
@@ -102,7 +103,7 @@ impl<W: Send + Sync> Progress for VirtualAir<W> {
         let line = |s: &Seat| {
             let m = &inner.medium;
             let state = if m.has_left(s.radio) { "has left" } else { "is" };
-            let waiting = if s.waiting { ", waiting" } else { "" };
+            let waiting = if s.waiting.is_some() { ", waiting" } else { "" };
             format!("radio {} {state} at {}{waiting}", s.name, m.position(s.radio))
         };
         inner.seats.iter().map(line).collect::<Vec<_>>().join("; ")
@@ -114,24 +115,31 @@ impl<W> Shared<W> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the medium and wakes the radios that can go on because of it.
-    fn change<T>(&self, f: impl FnOnce(&mut Medium<W>) -> T) -> T {
+    /// Changes the medium and wakes the radios that can go on because of it, once they can have the lock.
+    fn change<T>(&self, f: impl FnOnce(&mut Inner<W>) -> T) -> T {
         let mut inner = self.lock();
-        let result = f(&mut inner.medium);
-        inner.wake();
+        let result = f(&mut inner);
         self.activity.fetch_add(1, Ordering::Relaxed);
+        let woken = inner.woken();
+        drop(inner);
+        woken.iter().for_each(|event| _ = event.notify(usize::MAX));
         result
     }
 }
 
 impl<W> Inner<W> {
-    fn wake(&mut self) {
+    /// Those who wait and can go on now.
+    fn woken(&mut self) -> Vec<Arc<Event>> {
+        let mut woken = Vec::new();
         for seat in &mut self.seats {
-            if seat.waiting && self.medium.can_step(seat.radio) {
-                seat.waiting = false;
-                seat.event.notify(usize::MAX);
+            if let Some(max) = seat.waiting
+                && self.medium.can_step(seat.radio, max)
+            {
+                seat.waiting = None;
+                woken.push(Arc::clone(&seat.event));
             }
         }
+        woken
     }
 }
 
@@ -155,13 +163,15 @@ impl<W: Send + Sync + Clone + 'static> Radio for AirRadio<W> {
     fn try_recv(&mut self, out: &mut [Complex32]) -> Result<Reception<W>, RadioError> {
         let mut guard = self.shared.lock();
         let inner = &mut *guard;
-        let step = inner.medium.step(self.radio, out.len().min(MAX_CHUNK));
+        let max = out.len().min(MAX_CHUNK);
+        let step = inner.medium.step(self.radio, max);
         self.shared.activity.fetch_add(u64::from(!matches!(step, Step::Wait)), Ordering::Relaxed);
         match step {
             Step::Receive { from, to, last, bursts } => {
                 // The position of a receiver holds transmitters on its leash.
-                inner.wake();
+                let woken = inner.woken();
                 drop(guard);
+                woken.iter().for_each(|event| _ = event.notify(usize::MAX));
                 let len = (to - from) as usize;
                 self.propagation.receive(from, &bursts, &mut out[..len])?;
                 Ok(Reception::Samples { time: from, len, last })
@@ -177,7 +187,7 @@ impl<W: Send + Sync + Clone + 'static> Radio for AirRadio<W> {
             }
             Step::Wait => {
                 let seat = &mut inner.seats[self.radio.index()];
-                seat.waiting = true;
+                seat.waiting = Some(max);
                 Ok(Reception::Wait(Box::pin(seat.event.listen())))
             }
             Step::End => Ok(Reception::End),
@@ -185,13 +195,13 @@ impl<W: Send + Sync + Clone + 'static> Radio for AirRadio<W> {
     }
 
     fn leave(&mut self) {
-        self.shared.change(|m| m.leave(self.radio));
+        self.shared.change(|air| air.medium.leave(self.radio));
     }
 }
 
 impl<W> Drop for AirRadio<W> {
     fn drop(&mut self) {
-        self.shared.change(|m| m.leave(self.radio));
+        self.shared.change(|air| air.medium.leave(self.radio));
     }
 }
 
@@ -207,28 +217,26 @@ impl<W: Send + Sync> RadioPort<W> for AirPort<W> {
     }
 
     fn promise(&self, promises: Promises) -> Result<(), RadioError> {
-        self.shared.change(|m| m.promise(self.radio, promises));
+        self.shared.change(|air| air.medium.promise(self.radio, promises));
         Ok(())
     }
 
     fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
-        Ok(self.shared.change(|m| m.listen(self.radio, from, to))?)
+        Ok(self.shared.change(|air| air.medium.listen(self.radio, from, to))?)
     }
 
     fn listen_until(&self, at: Air) -> Result<(), RadioError> {
-        Ok(self.shared.change(|m| m.listen_until(self.radio, at))?)
+        Ok(self.shared.change(|air| air.medium.listen_until(self.radio, at))?)
     }
 
     fn wire(&self, to: u16, arrival: Air, message: W) -> Result<(), RadioError> {
-        let mut guard = self.shared.lock();
-        let inner = &mut *guard;
-        let peer = inner.seats.iter().find(|s| s.name == to).ok_or(RadioError::NoWire { to })?;
-        inner.medium.wire(self.radio, peer.radio, arrival, message)?;
-        inner.wake();
-        Ok(())
+        self.shared.change(|air| {
+            let peer = air.seats.iter().find(|s| s.name == to).ok_or(RadioError::NoWire { to })?;
+            Ok(air.medium.wire(self.radio, peer.radio, arrival, message)?)
+        })
     }
 
     fn leave(&self) {
-        self.shared.change(|m| m.leave(self.radio));
+        self.shared.change(|air| air.medium.leave(self.radio));
     }
 }

@@ -36,6 +36,7 @@ mod noise;
 mod radio;
 mod random;
 mod receive;
+mod simd;
 mod world;
 
 pub use clock::Clock;

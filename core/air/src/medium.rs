@@ -118,7 +118,8 @@ pub enum Step<W> {
     },
     /// A wired message.
     Wired(Wired<W>),
-    /// Every message of `from` that arrives before `until` was handed over.
+    /// Every message of `from` that arrives before `until` was handed over. Comes when the radio can do something with
+    /// it: before the samples that it goes beyond, not with every promise of the sender.
     WireHorizon {
         /// The sender.
         from: RadioId,
@@ -257,6 +258,8 @@ pub const LEASH: Air = 40_000_000;
 pub const MAX_BURST_SAMPLES: usize = 2 * LEASH as usize;
 /// Gates of one radio that wait at most.
 pub const MAX_GATES: usize = 1 << 16;
+/// The longest piece of a gate that a radio waits for rather than take a part of it.
+const MAX_PIECE: Air = 1 << 16;
 /// Wired messages for one radio that wait at most.
 pub const MAX_WIRED: usize = 1 << 12;
 
@@ -422,13 +425,13 @@ impl<W> Medium<W> {
         self.radios[radio.0].position
     }
 
-    /// True when [`step`](Self::step) would answer something else than [`Step::Wait`].
-    pub fn can_step(&self, radio: RadioId) -> bool {
+    /// True when [`step`](Self::step) with this `max` would answer something else than [`Step::Wait`].
+    pub fn can_step(&self, radio: RadioId, max: usize) -> bool {
         let state = &self.radios[radio.0];
         state.left
             || !state.inbox.is_empty()
-            || self.news(radio).is_some()
-            || self.receivable(radio, 1).is_some()
+            || self.news(radio, max).is_some()
+            || self.receivable(radio, max).is_some()
     }
 
     /// Takes the radio's next step and moves its position over it. `max` bounds the number of
@@ -440,7 +443,7 @@ impl<W> Medium<W> {
         if let Some(message) = self.radios[radio.0].inbox.pop_front() {
             return Step::Wired(message);
         }
-        if let Some((peer, until)) = self.news(radio) {
+        if let Some((peer, until)) = self.news(radio, max) {
             self.radios[radio.0].peers[peer].1 = until;
             let from = RadioId(self.radios[radio.0].peers[peer].0);
             return Step::WireHorizon { from, until };
@@ -465,12 +468,16 @@ impl<W> Medium<W> {
         self.bursts.len()
     }
 
-    /// A wired peer that has promised more than was passed on: its place and its promise.
-    fn news(&self, radio: RadioId) -> Option<(usize, Air)> {
-        let peers = self.radios[radio.0].peers.iter().enumerate();
+    /// A wired peer that has promised more than was passed on: its place and its promise. The radio decides nothing
+    /// beyond the first sample that it has not received, so what would take it further is kept until then.
+    fn news(&self, radio: RadioId, max: usize) -> Option<(usize, Air)> {
+        let state = &self.radios[radio.0];
+        let next = state.gates.front().map_or(Air::MAX, |gate| gate.0);
+        let peers = state.peers.iter().enumerate();
         peers
             .map(|(place, &(peer, told))| (place, told, self.radios[peer].promises.wire))
-            .find(|(_, told, promise)| promise > told)
+            .filter(|(_, told, promise)| promise > told)
+            .find(|(_, told, _)| *told < next || self.receivable(radio, max).is_some())
             .map(|(place, _, promise)| (place, promise))
     }
 
@@ -481,11 +488,14 @@ impl<W> Medium<W> {
         // An open gate may be ended at any sample from the promise on, and its last sample must
         // still come then.
         let end = if to == Air::MAX { state.promises.listen.saturating_sub(1) } else { to };
-        let until = end
-            .min(from.saturating_add(max as Air))
-            .min(self.horizon(radio))
-            .min(self.leash_end(radio));
-        (until > from).then_some((from, until, until == to))
+        let wanted = end.min(from.saturating_add(max as Air));
+        let until = wanted.min(self.horizon(radio)).min(self.leash_end(radio));
+        // A radio that is silent up to there anyway takes it in one piece: nobody waits for what it says to a part. Of
+        // several that do so, each waits for one that has promised less, so one of them can go on.
+        let short = to != Air::MAX && wanted <= from.saturating_add(MAX_PIECE);
+        let whole = short && wanted <= state.promises.transmit;
+        let enough = until > from && (until == wanted || !whole);
+        enough.then_some((from, until, until == to))
     }
 
     /// The bursts of other radios of the cell that can be heard within `[from, to)`.

@@ -8,6 +8,7 @@ use rand::RngCore;
 use crate::math::normal_pair;
 use crate::radio::Radio;
 use crate::random::{Purpose, stream};
+use crate::simd;
 
 /// Samples that share a generator.
 const BLOCK: u64 = 1024;
@@ -15,7 +16,8 @@ const BLOCK: u64 = 1024;
 /// Fills `out` with the noise of `range`: variance 1 in each of real and imaginary part.
 pub(crate) fn fill(seed: u64, radio: Radio, range: Range<u64>, out: &mut Vec<Complex32>) {
     out.clear();
-    out.reserve(range.end.saturating_sub(range.start) as usize);
+    out.resize(range.end.saturating_sub(range.start) as usize, Complex32::ZERO);
+    let mut rest = &mut out[..];
     let mut bits = [0u64; BLOCK as usize];
     let mut t = range.start;
     while t < range.end {
@@ -26,11 +28,19 @@ pub(crate) fn fill(seed: u64, radio: Radio, range: Range<u64>, out: &mut Vec<Com
         for word in &mut bits[..last] {
             *word = rng.next_u64();
         }
-        out.extend(bits[first..last].iter().map(|&word| {
-            let [re, im] = normal_pair(word);
-            Complex32::new(re, im)
-        }));
+        let (here, after) = rest.split_at_mut(last - first);
+        simd::normals(&bits[first..last], here);
+        rest = after;
         t = block * BLOCK + last as u64;
+    }
+}
+
+/// Pairs of normal numbers from random bits.
+#[inline(always)]
+pub(crate) fn normals(bits: &[u64], out: &mut [Complex32]) {
+    for (sample, &word) in out.iter_mut().zip(bits) {
+        let [re, im] = normal_pair(word);
+        *sample = Complex32::new(re, im);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::math::{cos_sin_turns, round};
 use crate::noise;
 use crate::radio::Radio;
 use crate::random::{Purpose, normal_pair, stream};
+use crate::simd;
 use crate::world::{World, direction};
 
 /// Samples from the start of a burst at the sender to the arrival of its first path at a receiver.
@@ -19,7 +20,11 @@ pub const PATH_DELAY: u64 = LEAD as u64;
 pub const RESPONSE_SAMPLES: u64 = RESPONSE as u64 - 1;
 
 /// Output samples that are worked on at a time.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
+/// Real and imaginary parts of a chunk.
+pub(crate) type Chunk = [[f32; CHUNK]; 2];
+/// Real and imaginary parts of what a chunk is made of.
+pub(crate) type Input = [[f32; CHUNK + RESPONSE]; 2];
 /// Samples between the nodes of the phase noise.
 const NODE: usize = 64;
 /// Taps below this share of the response's power are left out at its ends.
@@ -100,7 +105,7 @@ impl World {
         let begin = origin.saturating_sub(burst.start) as usize;
         let end =
             (origin + out.len() as u64).saturating_sub(burst.start).min(heard as u64) as usize;
-        let mut input = [[0.0f32; CHUNK + RESPONSE]; 2];
+        let mut input = silence();
         for at in (0..end).step_by(CHUNK) {
             let turn = rotation.next();
             if at + CHUNK <= begin {
@@ -108,12 +113,8 @@ impl World {
             }
             // input[i] is sample at - first - (RESPONSE - 1) + i of the burst.
             let offset = at as isize - first as isize - (RESPONSE as isize - 1);
-            for i in 0..CHUNK + RESPONSE {
-                let index = usize::try_from(offset + i as isize).ok();
-                let x = index.and_then(|i| burst.samples.get(i)).copied().unwrap_or_default();
-                (input[0][i], input[1][i]) = (x.re, x.im);
-            }
-            let [re, im] = convolve(&input, response);
+            load(&mut input, &burst.samples, offset);
+            let [re, im] = simd::convolve(&input, response);
             let low = at.max(begin);
             let high = (at + CHUNK).min(end);
             let place = (burst.start + low as u64 - origin) as usize;
@@ -130,11 +131,38 @@ impl World {
     fn convert(&self, out: &mut [Complex32]) {
         let full = self.config.adc_full_scale as f32;
         let step = full / (1u32 << (self.config.adc_bits - 1)) as f32;
-        let per_step = 1.0 / step;
-        let convert = |x: f32| round(x.clamp(-full, full - step) * per_step) * step;
-        for sample in out {
-            *sample = Complex32::new(convert(sample.re), convert(sample.im));
-        }
+        simd::convert(out, full, step);
+    }
+}
+
+/// Rounds to multiples of `step` within ±`full`.
+#[inline(always)]
+pub(crate) fn convert(out: &mut [Complex32], full: f32, step: f32) {
+    let per_step = 1.0 / step;
+    let convert = |x: f32| round(x.clamp(-full, full - step) * per_step) * step;
+    for sample in out {
+        *sample = Complex32::new(convert(sample.re), convert(sample.im));
+    }
+}
+
+/// Nothing to convolve.
+pub(crate) fn silence() -> Input {
+    [[0.0; CHUNK + RESPONSE]; 2]
+}
+
+/// The samples from `offset` on, zero where there are none.
+fn load(input: &mut Input, samples: &[Complex32], offset: isize) {
+    let skip = usize::try_from(-offset).unwrap_or(0).min(CHUNK + RESPONSE);
+    let from = usize::try_from(offset).unwrap_or(0).min(samples.len());
+    let len = (samples.len() - from).min(CHUNK + RESPONSE - skip);
+    let [re, im] = input;
+    for part in [&mut *re, &mut *im] {
+        part[..skip].fill(0.0);
+        part[skip + len..].fill(0.0);
+    }
+    let parts = re[skip..].iter_mut().zip(&mut im[skip..]);
+    for ((re, im), x) in parts.zip(&samples[from..from + len]) {
+        (*re, *im) = (x.re, x.im);
     }
 }
 
@@ -148,7 +176,8 @@ fn trim(response: &[Complex32]) -> (usize, &[Complex32]) {
 }
 
 /// `out[i] = Σₘ response[m]·input[i + RESPONSE - 1 - m]`, m ascending.
-fn convolve(input: &[[f32; CHUNK + RESPONSE]; 2], response: &[Complex32]) -> [[f32; CHUNK]; 2] {
+#[inline(always)]
+pub(crate) fn convolve(input: &Input, response: &[Complex32]) -> Chunk {
     let mut re = [0.0f32; CHUNK];
     let mut im = [0.0f32; CHUNK];
     for (m, tap) in response.iter().enumerate() {
@@ -187,19 +216,29 @@ impl Rotation {
     }
 
     /// Cosines and sines of the next chunk.
-    fn next(&mut self) -> [[f32; CHUNK]; 2] {
-        let mut cos = [0.0f32; CHUNK];
-        let mut sin = [0.0f32; CHUNK];
-        for (cos, sin) in cos.chunks_exact_mut(NODE).zip(sin.chunks_exact_mut(NODE)) {
+    fn next(&mut self) -> Chunk {
+        let mut starts = [0.0f32; CHUNK / NODE];
+        let mut slopes = [0.0f32; CHUNK / NODE];
+        for (start, slope) in starts.iter_mut().zip(&mut slopes) {
             let [walk, _] = normal_pair(&mut self.rng);
-            let slope = self.turns_per_sample + f64::from(walk * self.step) / NODE as f64;
-            let base = (self.turns - self.turns.round()) as f32;
-            let slope32 = slope as f32;
-            for i in 0..NODE {
-                (cos[i], sin[i]) = cos_sin_turns(base + slope32 * i as f32);
-            }
-            self.turns += slope * NODE as f64;
+            let exact = self.turns_per_sample + f64::from(walk * self.step) / NODE as f64;
+            (*start, *slope) = ((self.turns - self.turns.round()) as f32, exact as f32);
+            self.turns += exact * NODE as f64;
         }
-        [cos, sin]
+        simd::turns(&starts, &slopes)
     }
+}
+
+/// Cosines and sines of phases in turns that go on in a line from each of `starts`.
+#[inline(always)]
+pub(crate) fn turns(starts: &[f32], slopes: &[f32]) -> Chunk {
+    let mut cos = [0.0f32; CHUNK];
+    let mut sin = [0.0f32; CHUNK];
+    let nodes = cos.chunks_exact_mut(NODE).zip(sin.chunks_exact_mut(NODE));
+    for ((cos, sin), (start, slope)) in nodes.zip(starts.iter().zip(slopes)) {
+        for i in 0..NODE {
+            (cos[i], sin[i]) = cos_sin_turns(start + slope * i as f32);
+        }
+    }
+    [cos, sin]
 }

@@ -135,6 +135,42 @@ fn wired_messages_come_before_the_promise_that_covers_them() {
 }
 
 #[test]
+fn a_wire_is_told_of_when_the_radio_can_go_further_for_it() {
+    let mut m = Medium::<()>::new(0);
+    let [a, b] = [0, 1].map(|cell| m.join(cell, RadioKind::Transceiver));
+    let c = m.join(1, RadioKind::Transceiver);
+    m.connect(a, b);
+    m.listen(b, 1_000, 1_100).unwrap();
+    let horizon = |until| Step::WireHorizon { from: a, until };
+    m.promise(a, all(900));
+    assert_eq!(m.step(b, 500), horizon(900));
+    m.promise(a, all(1_000));
+    assert_eq!(m.step(b, 500), horizon(1_000));
+    m.promise(a, all(5_000));
+    assert!(!m.can_step(b, 500), "its own samples from 1000 on come first");
+    assert_eq!(m.step(b, 500), Step::Wait);
+    m.promise(c, all(1_100));
+    assert_eq!(m.step(b, 500), horizon(5_000));
+    assert_eq!(received(m.step(b, 500)), (1_000, 1_100, true, vec![]));
+    m.promise(a, all(9_000));
+    assert_eq!(m.step(b, 500), horizon(9_000), "it listens to nothing");
+}
+
+#[test]
+fn a_radio_that_promised_silence_for_a_gate_gets_it_in_one_piece() {
+    let (mut m, a, b) = pair();
+    m.listen(b, 100, 300).unwrap();
+    m.promise(a, all(200));
+    m.promise(b, all(299));
+    assert_eq!(received(m.step(b, 50)), (100, 150, false, vec![]), "all that it has room for");
+    m.promise(b, all(300));
+    assert_eq!(m.step(b, 500), Step::Wait);
+    assert_eq!(received(m.step(b, 50)), (150, 200, false, vec![]));
+    m.promise(a, all(300));
+    assert_eq!(received(m.step(b, 500)), (200, 300, true, vec![]));
+}
+
+#[test]
 fn an_open_gate_ends_where_it_is_told_to_and_its_end_is_seen() {
     let (mut m, a, b) = pair();
     m.promise(a, all(100_000));
@@ -161,7 +197,7 @@ fn a_gate_that_begins_in_an_earlier_one_begins_where_that_ends() {
         }
         m.listen(b, 150, 300).unwrap();
         m.listen(b, 160, 170).unwrap();
-        while m.can_step(b) {
+        while m.can_step(b, 9_999) {
             seen.push(received(m.step(b, 9_999)));
         }
         assert_eq!(seen, [(100, 200, true, vec![]), (200, 300, true, vec![])]);
@@ -219,7 +255,7 @@ proptest! {
                     ends[r].push(from + len);
                 }
                 Op::Step(r, max) => {
-                    let can = m.can_step(radios[r]);
+                    let can = m.can_step(radios[r], max);
                     match m.step(radios[r], max) {
                         Step::Receive { from, to, bursts, last } => {
                             prop_assert!(can && from < to && to - from <= max as Air);

@@ -13,7 +13,7 @@ use crqkd_blocks::radio::{
 use crqkd_forwarding::WireMessage;
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
-use std::io::{BufWriter, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,15 +25,50 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Messages that wait to be read; then the server waits.
 const WAITING: usize = 16;
 
+/// What is read or written at once: a frame and what belongs to it.
+const BUFFER_BYTES: usize = 1 << 16;
+
 /// What both sides of the radio share.
 struct Shared {
     name: String,
     stream: Stream,
-    writer: Mutex<(BufWriter<Stream>, Emitter)>,
+    writer: Mutex<Writer>,
     arrived: Event,
     left: AtomicBool,
     activity: AtomicU64,
     air_time: AtomicU64,
+}
+
+/// The way to the server.
+struct Writer {
+    stream: BufWriter<Stream>,
+    emitter: Emitter,
+    /// The radio only receives.
+    receiver: bool,
+    /// It listens without an end.
+    open: bool,
+    /// It has announced something since the last flush.
+    news: bool,
+}
+
+impl Writer {
+    /// Writes a message. It may wait in the buffer for the next one when nobody can go on because of it, like the
+    /// promise of a receiver whose gates have all been announced.
+    fn send(&mut self, message: &FromRadio) -> std::io::Result<()> {
+        self.stream.write_all(self.emitter.radio(message))?;
+        match message {
+            FromRadio::Listen { to, .. } => self.open = *to == Air::MAX,
+            FromRadio::ListenUntil(_) => self.open = false,
+            _ => {}
+        }
+        let covers = matches!(message, FromRadio::Promise(_) | FromRadio::Leave);
+        self.news |= !covers || matches!(message, FromRadio::Leave);
+        if covers && (self.news || self.open || !self.receiver) {
+            self.news = false;
+            self.stream.flush()?;
+        }
+        Ok(())
+    }
 }
 
 /// A radio on the air of a server; it has left the air once it is dropped.
@@ -70,22 +105,24 @@ impl AirClient {
         if !read_message(&mut stream, &mut buffer, MAX_MESSAGE_BYTES).map_err(io)? {
             return Err(failed("closed the connection".into()));
         }
-        match FromServer::parse(&buffer).map_err(|error| failed(error.to_string()))? {
-            FromServer::Welcome { version: VERSION, .. } => {}
+        let answer = FromServer::parse(&buffer).map_err(|error| failed(error.to_string()))?;
+        let receiver = match answer {
+            FromServer::Welcome { version: VERSION, receiver } => receiver,
             FromServer::Welcome { version, .. } => {
                 return Err(failed(format!("speaks version {version}, not {VERSION}")));
             }
             FromServer::Refused(reason) => return Err(failed(reason)),
             other => return Err(failed(format!("answered with {}", kind(&other)))),
-        }
+        };
         stream.read_timeout(None).map_err(io)?;
         let (sender, incoming) = async_channel::bounded(WAITING);
-        let writer = BufWriter::new(stream.another().map_err(io)?);
+        let stream_to = BufWriter::with_capacity(BUFFER_BYTES, stream.another().map_err(io)?);
+        let writer = Writer { stream: stream_to, emitter, receiver, open: false, news: false };
         let reader = stream.another().map_err(io)?;
         let shared = Arc::new(Shared {
             name,
             stream,
-            writer: Mutex::new((writer, emitter)),
+            writer: Mutex::new(writer),
             arrived: Event::new(),
             left: AtomicBool::new(false),
             activity: AtomicU64::new(0),
@@ -183,7 +220,8 @@ impl Drop for AirClient {
 }
 
 /// Takes messages off the stream; ends with the stream, or when nobody wants them any more.
-fn read(shared: &Shared, mut stream: Stream, mut buffer: Vec<u8>, sender: &Sender<Incoming>) {
+fn read(shared: &Shared, stream: Stream, mut buffer: Vec<u8>, sender: &Sender<Incoming>) {
+    let mut stream = BufReader::with_capacity(BUFFER_BYTES, stream);
     loop {
         let message = match read_message(&mut stream, &mut buffer, MAX_MESSAGE_BYTES) {
             Ok(true) => FromServer::parse(&buffer).map_err(|error| error.to_string()),
@@ -217,18 +255,12 @@ impl Shared {
         RadioError::Device { name: self.name.clone(), reason }
     }
 
-    /// Sends a message; `flush`: others may go on because of it.
-    fn send(&self, message: &FromRadio, flush: bool) -> Result<(), RadioError> {
+    fn send(&self, message: &FromRadio) -> Result<(), RadioError> {
         if self.left.load(Ordering::Acquire) {
             return Ok(());
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stream, emitter) = &mut *writer;
-        let mut sent = stream.write_all(emitter.radio(message));
-        if flush && sent.is_ok() {
-            sent = stream.flush();
-        }
-        sent.map_err(|error| self.failed(error.to_string()))
+        writer.send(message).map_err(|error| self.failed(error.to_string()))
     }
 }
 
@@ -240,27 +272,27 @@ impl RadioPort<WireMessage> for ClientPort {
             let samples = burst.len();
             return Err(self.0.failed(format!("a burst of {samples} samples is too long")));
         }
-        self.0.send(&FromRadio::Transmit { start: time, samples: burst }, false)
+        self.0.send(&FromRadio::Transmit { start: time, samples: burst })
     }
 
     fn promise(&self, promises: Promises) -> Result<(), RadioError> {
-        self.0.send(&FromRadio::Promise(promises), true)
+        self.0.send(&FromRadio::Promise(promises))
     }
 
     fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
-        self.0.send(&FromRadio::Listen { from, to }, false)
+        self.0.send(&FromRadio::Listen { from, to })
     }
 
     fn listen_until(&self, at: Air) -> Result<(), RadioError> {
-        self.0.send(&FromRadio::ListenUntil(at), false)
+        self.0.send(&FromRadio::ListenUntil(at))
     }
 
     fn wire(&self, to: u16, arrival: Air, message: WireMessage) -> Result<(), RadioError> {
-        self.0.send(&FromRadio::Wire { to, arrival, bytes: message.emit() }, false)
+        self.0.send(&FromRadio::Wire { to, arrival, bytes: message.emit() })
     }
 
     fn leave(&self) {
-        let _ = self.0.send(&FromRadio::Leave, true); // a server that is gone knows
+        let _ = self.0.send(&FromRadio::Leave); // a server that is gone knows
         self.0.left.store(true, Ordering::Release);
     }
 }

@@ -22,13 +22,15 @@ use crqkd_air::medium::{Air, Promises};
 use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
 use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::Runtime;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Samples that are sent at once.
 const PIECE: usize = 1 << 14;
+/// What is read or written at once: a frame and what belongs to it.
+const BUFFER_BYTES: usize = 1 << 16;
 /// How long a new connection may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks for new connections, and whether all is over.
@@ -265,7 +267,8 @@ impl Shared {
         let samples = samples.another()?;
         let wire = wire.as_ref().map(Stream::another).transpose()?;
         let Some(radio) = seat.radio.take() else { return Ok(None) };
-        Ok(Some(Pump { radio, samples: BufWriter::new(samples), wire: wire.map(BufWriter::new) }))
+        let buffered = |stream| BufWriter::with_capacity(BUFFER_BYTES, stream);
+        Ok(Some(Pump { radio, samples: buffered(samples), wire: wire.map(buffered) }))
     }
 
     /// The radio is gone for good.
@@ -337,7 +340,8 @@ fn serve(shared: &Arc<Shared>, mut stream: Stream) {
                 let pump = std::thread::spawn(move || pump.run(&of_pump, number));
                 shared.pumps.lock().unwrap_or_else(PoisonError::into_inner).push(pump);
             }
-            listen(&mut stream, &mut buffer, hello.part, &claimed.tx)
+            let mut reader = BufReader::with_capacity(BUFFER_BYTES, &mut stream);
+            listen(&mut reader, &mut buffer, hello.part, &claimed.tx)
         }
         Err(error) => Err(error.to_string()),
     };
@@ -373,7 +377,7 @@ fn greet(
 
 /// Carries out what a client says, until it leaves; the error is why it must.
 fn listen(
-    stream: &mut Stream,
+    stream: &mut impl Read,
     buffer: &mut Vec<u8>,
     part: Part,
     tx: &RadioTx<WireBytes>,
