@@ -5,13 +5,16 @@ use std::sync::Arc;
 use num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
-use crate::cfo::{CfoEstimator, MAX_PATHS, MAX_TAPS, PREFIX_USED, TONE_SKIP, TONE_USED, Tap};
+use crate::cfo::{CfoEstimator, MAX_PATHS};
+use crate::despread::{CIRCULAR_GROUPS, Despreader, GROUPS, tap};
+use crate::kernels::TapRow;
 use crate::layout::{
     CARRIERS, FrameLayout, PEAK_TAP, SAMPLE_RATE_HZ, SEQUENCE_LEN, SEQUENCE_START, TAPS,
     WINDOW_ADVANCE, carriers,
 };
+use crate::model::{MAX_TAPS, Tap};
 use crate::mtransform::MTransform;
-use crate::rotate::{derotate, unit};
+use crate::rotate::unit;
 use crate::{Frame, SoundingConfig, simd};
 
 /// Carrier grid of the channel state information.
@@ -26,14 +29,14 @@ const LEAST_EVENNESS: f32 = 0.7;
 /// Least energy of the strongest path, in units of its mean over noise. Bursts of a tone correlate by chance with many
 /// neighbouring lags at once, and so may pass the sum over lags, but no lag of them reaches this.
 const LEAST_PEAK: f32 = 20.0;
-/// ‖h‖²/σ² up to which the prefix helps to find the offset.
-const PREFIX_UP_TO: f32 = 30.0;
 /// Samples from the strongest path's start of the M-sequence to the instant of the estimate's phase.
 pub(crate) const PHASE_REFERENCE: usize = (SEQUENCE_LEN - 1) / 2 - WINDOW_ADVANCE;
 /// How far the strongest path may be from where the correlator saw it.
-const RECENTRE: std::ops::RangeInclusive<isize> = -8..=RECENTRE_MAX as isize;
+const RECENTRE: std::ops::RangeInclusive<isize> = -16..=RECENTRE_MAX as isize;
 /// The same, later only.
 pub(crate) const RECENTRE_MAX: usize = 40;
+/// Times that an estimate may find another path the strongest, and begin again.
+const RECENTRINGS: usize = 2;
 
 /// What a frame tells about the channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,11 +71,12 @@ impl Estimate {
 /// ĥ = (I + J/(P+1−W))/(R·(P+1))·c, and σ² = (‖r‖² − cᴴĥ)/(R·P − W).
 pub struct Estimator {
     transform: MTransform,
+    despreader: Despreader,
     cfo: CfoEstimator,
     period: usize,
+    /// Middle of each group of pieces, in samples from the instant at which phases are kept.
+    times: [f64; GROUPS],
     response: Response,
-    window: Vec<Complex32>,
-    tone: Box<[Complex32; TONE_USED]>,
 }
 
 /// An estimate, and what tells whether there is a frame at all.
@@ -107,13 +111,15 @@ impl Estimator {
 
     /// An estimator of frames of this layout.
     pub fn with_layout(layout: FrameLayout) -> Self {
+        let despreader = Despreader::new(layout);
+        let times = despreader.times();
         Self {
             transform: MTransform::new(layout),
-            cfo: CfoEstimator::new(layout),
+            despreader,
+            cfo: CfoEstimator::new(layout, times),
             period: layout.period(),
+            times,
             response: Response::new(),
-            window: vec![Complex32::ZERO; PREFIX_USED + layout.sequence_len()],
-            tone: Box::new([Complex32::ZERO; TONE_USED]),
         }
     }
 
@@ -153,105 +159,110 @@ impl Estimator {
     /// Measures the frame whose M-sequence starts at `sequence` (on about the strongest path) in `samples`, which must
     /// hold the whole sequence; `start` is the air time of the frame that belongs to `sequence`.
     pub(crate) fn run(&mut self, samples: &[Complex32], sequence: usize, start: u64) -> Measured {
-        let first = sequence - WINDOW_ADVANCE;
-        let len = self.transform.len();
-        let received = &samples[first..first + len];
-        let energy: f64 = received.iter().map(|r| f64::from(r.norm_sqr())).sum();
-
-        self.transform.run(received);
-        let mut paths = [0; MAX_PATHS];
-        let paths = self.paths(energy as f32, &mut paths);
-        let first_omega = self.cfo.first(received, paths);
-
-        // The phase is kept at the middle of the window.
-        let centre = SEQUENCE_LEN / 2;
-        let window = &mut self.window[..len];
-        derotate(received, first_omega, -first_omega * centre as f64, window);
-        self.transform.run(window);
-        let shift = self.strongest();
-        let peak = self.transform.lag(shift + WINDOW_ADVANCE as isize).norm_sqr() / energy as f32;
-        let (cir, noise_power) = self.least_squares(shift, energy);
-
-        let mut taps = [Tap::default(); MAX_TAPS];
-        let taps = strong_taps(&cir, noise_power, &mut taps);
-        // A frame that is not whole is no frame; what comes here of it is refused later.
-        let sequence = sequence.saturating_add_signed(shift);
-        let time = |at: usize| at as f64 - (first + centre) as f64;
-        let tone = (sequence + TONE_SKIP).checked_sub(SEQUENCE_START).map(|at| {
-            let received = &samples[at..at + TONE_USED];
-            derotate(received, first_omega, first_omega * time(at), &mut self.tone[..]);
-            (&self.tone[..], time(at))
-        });
-        // With the prefix the delayed sequences are not quite orthogonal, which shows when there is little noise.
-        let power: f32 = cir.iter().map(|tap| tap.norm_sqr()).sum();
-        let (from, to) = if power < PREFIX_UP_TO * noise_power {
-            (sequence.saturating_sub(PREFIX_USED), (sequence + len - PEAK_TAP).min(samples.len()))
-        } else {
-            (first, first + len)
+        let mut shift = 0;
+        // How often another path may be found to be the strongest, after which the estimate begins again.
+        let mut left = RECENTRINGS;
+        let moved = |shift: isize, strongest: usize| {
+            let to = shift + strongest as isize - PEAK_TAP as isize;
+            (to != shift && RECENTRE.contains(&to)).then_some(to)
         };
-        let received = &samples[from..to];
-        let window = &mut self.window[..received.len()];
-        derotate(received, first_omega, first_omega * time(from), window);
-        let place = sequence as isize - from as isize;
-        let rest = self.cfo.rest((window, time(from)), place, taps, tone);
-        let omega = first_omega + rest.omega;
-        // ... and moved with the start.
-        let turn = unit(omega * shift as f64);
-        let cir = cir.map(|tap| tap * turn);
+        loop {
+            let place = sequence as isize - SEQUENCE_START as isize + shift;
+            self.despreader.take(samples, place);
+            let energy = self.despreader.energy();
+            let raw = self.despreader.raw();
+            let mut paths = [0; MAX_PATHS];
+            let first = self.cfo.first(&raw, paths_of(&raw, energy as f32, &mut paths));
 
-        let noise_power = noise_power.max(power * 1e-12);
-        let csi_noise_var = TAPS as f32 * noise_power / N1;
-        let snr = (power - csi_noise_var) / noise_power;
-        let estimate = Estimate {
-            start: start.saturating_add_signed(shift as i64),
-            cfo_hz: omega * SAMPLE_RATE_HZ / std::f64::consts::TAU,
-            snr_db: 10.0 * snr.max(1e-3).log10(),
-            noise_power,
-            csi: self.response.of(&cir),
-            cir,
-            csi_noise_var,
-        };
-        Measured { estimate, evenness: rest.evenness, peak }
-    }
-
-    /// Lags of the window at which paths stand out, the strongest first: for the first frequency estimate.
-    fn paths<'a>(&self, energy: f32, paths: &'a mut [isize; MAX_PATHS]) -> &'a [isize] {
-        let mut powers = [0.0; MAX_PATHS];
-        let mut count = 0;
-        for delay in RECENTRE {
-            let lag = delay + WINDOW_ADVANCE as isize;
-            let power = self.transform.lag(lag).norm_sqr();
-            // On noise alone a lag has the window's energy.
-            if power < 4.0 * energy && delay != 0 {
+            let groups = self.despreader.groups(first);
+            let c = total(&groups[1..=CIRCULAR_GROUPS]);
+            let strongest = strongest(&c);
+            if let Some(to) = moved(shift, strongest).filter(|_| left > 1) {
+                (shift, left) = (to, left - 1);
                 continue;
             }
-            let place = powers[..count].iter().position(|&p| p < power).unwrap_or(count);
-            if place < MAX_PATHS {
-                count = (count + 1).min(MAX_PATHS);
-                powers[place..count].rotate_right(1);
-                paths[place..count].rotate_right(1);
-                (powers[place], paths[place]) = (power, lag);
+            let peak = c[strongest].norm_sqr() / energy as f32;
+            let (cir, noise_power) = self.least_squares(&c, energy);
+            let mut taps = [Tap::default(); MAX_TAPS];
+            let taps = strong_taps(&cir, noise_power, &mut taps);
+            let rest = self.cfo.rest(&groups, &self.despreader.tone(first), taps);
+            // The whole preamble has the last word.
+            if let Some(to) = moved(shift, rest.strongest).filter(|_| left > 0) {
+                (shift, left) = (to, 0);
+                continue;
             }
+
+            let omega = first + rest.omega;
+            let turns: [Complex32; CIRCULAR_GROUPS] =
+                std::array::from_fn(|g| unit(-rest.omega * self.times[g + 1]));
+            let c = taps_of(&simd::merge(&groups[1..=CIRCULAR_GROUPS], &turns));
+            let (cir, noise_power) = self.least_squares(&c, energy);
+            let power: f32 = cir.iter().map(|tap| tap.norm_sqr()).sum();
+            let noise_power = noise_power.max(power * 1e-12);
+            let csi_noise_var = TAPS as f32 * noise_power / N1;
+            let snr = (power - csi_noise_var) / noise_power;
+            let estimate = Estimate {
+                start: start.saturating_add_signed(shift as i64),
+                cfo_hz: omega * SAMPLE_RATE_HZ / std::f64::consts::TAU,
+                snr_db: 10.0 * snr.max(1e-3).log10(),
+                noise_power,
+                csi: self.response.of(&cir),
+                cir,
+                csi_noise_var,
+            };
+            return Measured { estimate, evenness: rest.evenness, peak };
         }
-        &paths[..count]
     }
 
-    /// Delay of the strongest path relative to the presumed one.
-    fn strongest(&self) -> isize {
-        let power = |delay: isize| self.transform.lag(delay + WINDOW_ADVANCE as isize).norm_sqr();
-        RECENTRE.max_by(|&a, &b| power(a).total_cmp(&power(b))).unwrap_or(0)
-    }
-
-    /// Taps with the strongest at [`PEAK_TAP`], and σ².
-    fn least_squares(&self, shift: isize, energy: f64) -> ([Complex32; TAPS], f32) {
-        let first = WINDOW_ADVANCE as isize + shift - PEAK_TAP as isize;
-        let c: [Complex32; TAPS] = std::array::from_fn(|l| self.transform.lag(first + l as isize));
+    /// The taps from the correlation at their lags, and σ².
+    fn least_squares(&self, c: &[Complex32; TAPS], energy: f64) -> ([Complex32; TAPS], f32) {
         let common = c.iter().sum::<Complex32>() / (self.period + 1 - TAPS) as f32;
         let cir = c.map(|c| (c + common) / N1);
         let fitted: f64 = c.iter().zip(&cir).map(|(c, h)| f64::from((c.conj() * h).re)).sum();
         let noise = (energy - fitted) / (self.transform.len() - TAPS) as f64;
         (cir, noise.max(0.0) as f32)
     }
+}
+
+fn taps_of(row: &TapRow) -> [Complex32; TAPS] {
+    std::array::from_fn(|l| tap(row, l))
+}
+
+/// The sum of groups, tap by tap.
+fn total(groups: &[TapRow]) -> [Complex32; TAPS] {
+    taps_of(&simd::sum(groups))
+}
+
+/// Place of the strongest tap.
+fn strongest(c: &[Complex32; TAPS]) -> usize {
+    let power = |l: &usize| c[*l].norm_sqr();
+    (0..TAPS).max_by(|a, b| power(a).total_cmp(&power(b))).unwrap_or(PEAK_TAP)
+}
+
+/// Taps that stand out though the carrier offset is still there, the strongest first: for the first value of it.
+fn paths_of<'a>(
+    raw: &[TapRow; CIRCULAR_GROUPS],
+    energy: f32,
+    paths: &'a mut [usize; MAX_PATHS],
+) -> &'a [usize] {
+    let c = total(raw);
+    let mut powers = [0.0; MAX_PATHS];
+    let mut count = 0;
+    for (l, c) in c.iter().enumerate() {
+        let power = c.norm_sqr();
+        // On noise alone a lag has the window's energy.
+        if power < 4.0 * energy && l != PEAK_TAP {
+            continue;
+        }
+        let place = powers[..count].iter().position(|&p| p < power).unwrap_or(count);
+        if place < MAX_PATHS {
+            count = (count + 1).min(MAX_PATHS);
+            powers[place..count].rotate_right(1);
+            paths[place..count].rotate_right(1);
+            (powers[place], paths[place]) = (power, l);
+        }
+    }
+    &paths[..count]
 }
 
 /// Response at the carriers of an impulse response.
@@ -301,8 +312,7 @@ fn strong_taps<'a>(
         if place < MAX_TAPS {
             count = (count + 1).min(MAX_TAPS);
             taps[place..count].rotate_right(1);
-            let delay = l as isize - PEAK_TAP as isize;
-            taps[place] = Tap { delay, variance };
+            taps[place] = Tap { place: l, variance };
         }
     }
     &taps[..count]

@@ -9,6 +9,10 @@ use num_complex::Complex32;
 pub(crate) const LANES: usize = 8;
 /// Four complex numbers, interleaved.
 pub(crate) type Lane = [f32; LANES];
+/// Lanes of a row: four of real and four of imaginary parts of 32 taps.
+pub(crate) const TAP_LANES: usize = 8;
+/// One complex number for each tap of the channel estimate.
+pub(crate) type TapRow = [Lane; TAP_LANES];
 /// Samples of a block of the energy gate.
 pub(crate) const GATE_BLOCK: usize = 64;
 
@@ -57,29 +61,62 @@ pub(crate) fn all_finite(samples: &[Complex32]) -> bool {
     samples.iter().fold(0, |any, s| any | bad(s.re) | bad(s.im)) == 0
 }
 
-/// Σ a·b.
+/// Correlation of pieces of samples, [`bounds`\[p\], `bounds`\[p + 1\]), with chips as each tap brings them: tap l of the
+/// last sample sees `chips`\[l\], of the one before it `chips`\[l + 1\], and so on.
 #[inline(always)]
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a8, a_rest), (b8, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0; LANES];
-    for (a, b) in a8.iter().zip(b8) {
-        sums = std::array::from_fn(|i| sums[i] + a[i] * b[i]);
+pub(crate) fn despread(
+    samples: &[Complex32],
+    chips: &[f32],
+    bounds: &[usize],
+    out: &mut [TapRow],
+) {
+    let samples = &samples[..bounds.last().copied().unwrap_or(0)];
+    for (place, bounds) in out.iter_mut().zip(bounds.windows(2)) {
+        let mut row = [[0.0; LANES]; TAP_LANES];
+        for (n, r) in samples[..bounds[1]].iter().enumerate().skip(bounds[0]) {
+            let at = samples.len() - 1 - n;
+            let chips: &Chips = chips[at..].first_chunk().expect("a chip for each tap");
+            row = add_chips(row, *r, chips);
+        }
+        *place = row;
     }
-    total(sums) + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
-/// Correlation of each segment of `segment` samples with the chips, for a complex sequence in two parts.
+/// A chip for each of 32 taps.
+type Chips = [f32; TAP_LANES / 2 * LANES];
+
 #[inline(always)]
-pub(crate) fn segment_dots(
-    (re, im): (&[f32], &[f32]),
-    chips: &[f32],
-    segment: usize,
-    out: &mut [Complex32],
-) {
-    let parts = re.chunks(segment).zip(im.chunks(segment)).zip(chips.chunks(segment));
-    for (place, ((re, im), chips)) in out.iter_mut().zip(parts) {
-        *place = Complex32::new(dot(re, chips), dot(im, chips));
+fn add_chips(row: TapRow, r: Complex32, chips: &Chips) -> TapRow {
+    let m = chips.as_chunks::<LANES>().0;
+    std::array::from_fn(|i| {
+        let part = if i < TAP_LANES / 2 { r.re } else { r.im };
+        add(row[i], m[i % (TAP_LANES / 2)].map(|m| part * m))
+    })
+}
+
+/// Σ rows\[p\].
+#[inline(always)]
+pub(crate) fn sum(rows: &[TapRow]) -> TapRow {
+    let zero = [[0.0; LANES]; TAP_LANES];
+    rows.iter().fold(zero, |sum, row| std::array::from_fn(|i| add(sum[i], row[i])))
+}
+
+/// Σ rows\[p\]·turns\[p\].
+#[inline(always)]
+pub(crate) fn merge(rows: &[TapRow], turns: &[Complex32]) -> TapRow {
+    const HALF: usize = TAP_LANES / 2;
+    let mut out = [[0.0; LANES]; TAP_LANES];
+    for i in 0..HALF {
+        let mut sums = ([0.0; LANES], [0.0; LANES]);
+        for (row, turn) in rows.iter().zip(turns) {
+            let (re, im) = (row[i], row[HALF + i]);
+            let real = std::array::from_fn(|k| re[k] * turn.re - im[k] * turn.im);
+            let imaginary = std::array::from_fn(|k| re[k] * turn.im + im[k] * turn.re);
+            sums = (add(sums.0, real), add(sums.1, imaginary));
+        }
+        (out[i], out[HALF + i]) = sums;
     }
+    out
 }
 
 /// Largest |x|² and its place.
@@ -219,6 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_correlated_with_what_each_tap_brings() {
+        let r = samples(40);
+        let chips: Vec<f32> = samples(72).iter().map(|x| x.re.signum()).collect();
+        let bounds = [0, 8, 24, 40];
+        let mut rows = [[[0.0; LANES]; TAP_LANES]; 3];
+        despread(&r, &chips, &bounds, &mut rows);
+        let turns = [Complex32::new(0.6, 0.8), Complex32::new(0.0, 1.0), Complex32::ONE];
+        let merged = merge(&rows, &turns);
+        for l in 0..32 {
+            let mut sum = Complex32::ZERO;
+            for p in 0..3 {
+                let plain: Complex32 =
+                    (bounds[p]..bounds[p + 1]).map(|n| r[n] * chips[39 - n + l]).sum();
+                let value = |row: &TapRow| Complex32::new(row[l / 8][l % 8], row[4 + l / 8][l % 8]);
+                assert!((value(&rows[p]) - plain).norm() < 1e-5);
+                sum += plain * turns[p];
+                if p == 2 {
+                    assert!((value(&merged) - sum).norm() < 1e-5);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn energies_products_and_peaks_equal_the_plain_loops() {
         let r = samples(64 * 5 + 7);
         let mut energies = Vec::new();
@@ -230,9 +291,6 @@ mod tests {
         }
         let plain: f32 = r.iter().map(|r| r.norm_sqr()).sum();
         assert!((energy(&r) - plain).abs() < 1e-5 * plain);
-        let (a, b): (Vec<f32>, Vec<f32>) = r.iter().map(|r| (r.re, r.im)).unzip();
-        let plain: f32 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
-        assert!((dot(&a, &b) - plain).abs() < 1e-4);
         let lanes: Vec<Lane> = r
             .as_chunks::<4>()
             .0

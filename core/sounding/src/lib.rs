@@ -45,7 +45,7 @@
 //! | `header`, `coding` | [`Header`] and its 96 bits; polar codes of header and control bytes |
 //! | `synthesizer` | [`Synthesizer`]: bursts |
 //! | `gate`, `mtransform`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
-//! | `cfo`, `estimator`, `profile` | [`Estimator`]: offset, channel, noise; [`DelayProfile`]: channel of least error |
+//! | `despread`, `model`, `cfo`, `estimator`, `profile` | [`Estimator`]: offset, channel, noise; [`DelayProfile`]: channel of least error |
 //! | `kernels`, `simd` | inner loops, and their versions for the processor at hand |
 //! | `equalizer`, `phase`, `refine`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
 //! | `report`, `spectrum` | [`FrameReport`]: one JSON line a frame; [`Spectrum`] |
@@ -57,6 +57,7 @@ mod config;
 #[cfg(test)]
 mod correlator;
 mod demodulator;
+mod despread;
 mod equalizer;
 mod error;
 mod estimator;
@@ -65,6 +66,7 @@ mod gate;
 mod header;
 mod kernels;
 mod layout;
+mod model;
 mod mtransform;
 mod phase;
 mod profile;

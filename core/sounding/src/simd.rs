@@ -14,7 +14,7 @@
 
 use num_complex::Complex32;
 
-use crate::kernels::{self, Lane};
+use crate::kernels::{self, Lane, TapRow};
 
 /// Declares functions that call the kernel of their name, with AVX2 where the processor has it.
 macro_rules! dispatched {
@@ -45,8 +45,12 @@ dispatched! {
     fn energy(samples: &[Complex32]) -> f32;
     /// [`kernels::all_finite`].
     fn all_finite(samples: &[Complex32]) -> bool;
-    /// [`kernels::segment_dots`].
-    fn segment_dots(parts: (&[f32], &[f32]), chips: &[f32], segment: usize, out: &mut [Complex32]);
+    /// [`kernels::despread`].
+    fn despread(samples: &[Complex32], chips: &[f32], bounds: &[usize], out: &mut [TapRow]);
+    /// [`kernels::sum`].
+    fn sum(rows: &[TapRow]) -> TapRow;
+    /// [`kernels::merge`].
+    fn merge(rows: &[TapRow], turns: &[Complex32]) -> TapRow;
     /// [`kernels::peak`].
     fn peak(x: &[Lane]) -> (usize, f32);
     /// [`kernels::turn`].
@@ -121,11 +125,13 @@ mod tests {
         assert_eq!(energies, plain);
         assert_eq!(energy(&r).to_bits(), kernels::energy(&r).to_bits());
         assert!(all_finite(&r));
-        let (re, im): (Vec<f32>, Vec<f32>) = r.iter().map(|r| (r.re, r.im)).unzip();
-        let mut out = [[Complex32::ZERO; 16]; 2];
-        segment_dots((&re, &im), &im, 64, &mut out[0]);
-        kernels::segment_dots((&re, &im), &im, 64, &mut out[1]);
-        assert_eq!(out[0], out[1]);
+        let chips: Vec<f32> = r.iter().map(|r| r.re.signum()).collect();
+        let mut rows = [[[[0.0; kernels::LANES]; kernels::TAP_LANES]; 2]; 2];
+        despread(&r[..100], &chips, &[0, 31, 100], &mut rows[0]);
+        kernels::despread(&r[..100], &chips, &[0, 31, 100], &mut rows[1]);
+        assert_eq!(rows[0], rows[1]);
+        assert_eq!(sum(&rows[0]), kernels::sum(&rows[0]));
+        assert_eq!(merge(&rows[0], &r), kernels::merge(&rows[0], &r));
         let mut turned = [vec![Complex32::ZERO; 1023], vec![Complex32::ZERO; 1023]];
         turn(&r, r[3], &r, &mut turned[0]);
         kernels::turn(&r, r[3], &r, &mut turned[1]);

@@ -2,7 +2,7 @@
 
 use num_complex::Complex32;
 
-use crate::cfo::CfoEstimator;
+use crate::despread::Despreader;
 use crate::kernels::GATE_BLOCK;
 use crate::layout::{FrameLayout, SEQUENCE_START};
 use crate::mtransform::MTransform;
@@ -77,12 +77,13 @@ pub fn workloads() -> Result<Vec<Workload>, SoundingError> {
             std::hint::black_box(transform.peak());
         }),
     );
-    let (mut cfo, input) = (CfoEstimator::new(layout), window);
+    let (mut despreader, input) = (Despreader::new(layout), samples.clone());
     push(
-        "first value of the carrier offset, 8 paths",
-        len,
+        "correlation of pieces with 32 taps",
+        layout.preamble_len(),
         Box::new(move || {
-            std::hint::black_box(cfo.first(&input, &[16, 17, 18, 19, 20, 21, 22, 23]));
+            despreader.take(&input, 200);
+            std::hint::black_box(despreader.energy());
         }),
     );
     let (mut estimator, input) = (Estimator::new(), samples.clone());
