@@ -26,6 +26,8 @@ const MEMORY: u64 = 256;
 const ENOUGH: u64 = 64;
 /// Blocks that decide: all that lie whole in a window of 1023 samples, wherever it begins.
 const DECIDING: u64 = 15;
+/// Blocks that lie whole in 1022 samples or more, wherever they begin.
+const WHOLE: usize = 14;
 /// Blocks behind those that the floor has taken in that a window may still look at.
 const KEPT: u64 = 64;
 /// Standard deviation of the energy of an entry of white noise, relative to its mean: 1/√512.
@@ -103,6 +105,14 @@ impl Gate {
         // The gate is open where a comparison makes no sense.
         let quiet = sum <= EXCESS * floor * DECIDING as f32;
         !quiet
+    }
+
+    /// A little less energy than that of the 1023 samples from `window` on: of the blocks that lie whole in them.
+    pub(crate) fn least(&self, window: u64) -> f32 {
+        let block = window.div_ceil(GATE_BLOCK as u64).saturating_sub(self.first) as usize;
+        let whole = self.blocks.get(block..block + WHOLE).unwrap_or_default();
+        // Less what sums in another order may differ by.
+        0.9999 * whole.iter().sum::<f32>()
     }
 
     /// The floor takes in the entries that end at `block` or before.

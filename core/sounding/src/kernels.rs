@@ -1,13 +1,15 @@
-//! The inner loops of the receiver as safe code, written so that the compiler vectorises them.
+//! The inner loops of the receiver, written for any version of [`Simd`].
 //!
-//! Every sum has a fixed order (eight lanes), and nothing is contracted, so that each version of
-//! [`simd`](crate::simd) gives the same bits.
+//! Every sum has a fixed order (eight lanes), and nothing is contracted, so that each version gives the same bits. Closures
+//! stay out of the loops: the compiler may leave one a function of its own, which then lacks the instructions.
 
 use num_complex::Complex32;
 
+use crate::simd::{Portable, Simd};
+
 /// Lanes of a sum.
 pub(crate) const LANES: usize = 8;
-/// Four complex numbers, interleaved.
+/// Four complex numbers, real and imaginary parts taking turns, or eight real ones.
 pub(crate) type Lane = [f32; LANES];
 /// Lanes of a row: four of real and four of imaginary parts of 32 taps.
 pub(crate) const TAP_LANES: usize = 8;
@@ -16,44 +18,61 @@ pub(crate) type TapRow = [Lane; TAP_LANES];
 /// Samples of a block of the energy gate.
 pub(crate) const GATE_BLOCK: usize = 64;
 
-#[inline(always)]
-fn add(a: Lane, b: Lane) -> Lane {
-    std::array::from_fn(|i| a[i] + b[i])
-}
-
-#[inline(always)]
-fn sub(a: Lane, b: Lane) -> Lane {
-    std::array::from_fn(|i| a[i] - b[i])
-}
-
 /// The sum of the lanes, pair by pair.
 #[inline(always)]
-pub(crate) fn total(a: Lane) -> f32 {
+fn total<S: Simd>(simd: S, a: S::F) -> f32 {
+    let a = simd.lanes(a);
     ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
 }
 
 /// Energy of each whole block of [`GATE_BLOCK`] samples, appended.
 #[inline(always)]
-pub(crate) fn block_energies(samples: &[Complex32], energies: &mut Vec<f32>) {
+pub(crate) fn block_energies<S: Simd>(simd: S, samples: &[Complex32], energies: &mut Vec<f32>) {
     for block in samples.as_chunks::<GATE_BLOCK>().0 {
-        energies.push(energy(block));
+        energies.push(energy(simd, block));
     }
 }
 
-/// Σ |r|².
+/// [`block_energies`] of what [`widen_ci16`] makes of integers.
 #[inline(always)]
-pub(crate) fn energy(samples: &[Complex32]) -> f32 {
-    let (fours, rest) = samples.as_chunks::<4>();
-    let mut sums = [0.0; LANES];
-    for r in fours {
-        let lane = [r[0].re, r[0].im, r[1].re, r[1].im, r[2].re, r[2].im, r[3].re, r[3].im];
-        sums = std::array::from_fn(|i| sums[i] + lane[i] * lane[i]);
+pub(crate) fn block_energies_ci16<S: Simd>(
+    simd: S,
+    samples: &[[i16; 2]],
+    scale: f32,
+    energies: &mut Vec<f32>,
+) {
+    let scale = simd.splat(scale);
+    for block in samples.as_chunks::<GATE_BLOCK>().0 {
+        let mut sums = [simd.splat(0.0); 2];
+        for [a, b] in block.as_chunks::<4>().0.as_chunks::<2>().0 {
+            let a = simd.mul(simd.load_integers(a), scale);
+            let b = simd.mul(simd.load_integers(b), scale);
+            sums[0] = simd.add(sums[0], simd.mul(a, a));
+            sums[1] = simd.add(sums[1], simd.mul(b, b));
+        }
+        energies.push(total(simd, simd.add(sums[0], sums[1])));
     }
-    total(sums) + rest.iter().map(|r| r.norm_sqr()).sum::<f32>()
+}
+
+/// Σ |r|², in two sums that take turns: an addition need not wait for the one before.
+#[inline(always)]
+pub(crate) fn energy<S: Simd>(simd: S, samples: &[Complex32]) -> f32 {
+    let (fours, rest) = samples.as_chunks::<4>();
+    let (pairs, four) = fours.as_chunks::<2>();
+    let mut sums = [simd.splat(0.0); 2];
+    for [a, b] in pairs {
+        let (a, b) = (simd.load_complex(a), simd.load_complex(b));
+        sums[0] = simd.add(sums[0], simd.mul(a, a));
+        sums[1] = simd.add(sums[1], simd.mul(b, b));
+    }
+    for a in four {
+        let a = simd.load_complex(a);
+        sums[0] = simd.add(sums[0], simd.mul(a, a));
+    }
+    total(simd, simd.add(sums[0], sums[1])) + rest.iter().map(|r| r.norm_sqr()).sum::<f32>()
 }
 
 /// Whether no sample is infinite or not a number.
-#[inline(always)]
 pub(crate) fn all_finite(samples: &[Complex32]) -> bool {
     // Such values, and no others, have all exponent bits set. One pass without a branch.
     const EXPONENT: u32 = 0x7f80_0000;
@@ -61,10 +80,64 @@ pub(crate) fn all_finite(samples: &[Complex32]) -> bool {
     samples.iter().fold(0, |any, s| any | bad(s.re) | bad(s.im)) == 0
 }
 
+/// x\[n\]·`scale` of integers.
+#[inline(always)]
+pub(crate) fn widen_ci16<S: Simd>(simd: S, src: &[[i16; 2]], scale: f32, dst: &mut [Complex32]) {
+    let ((fours, rest), (out, out_rest)) = (src.as_chunks::<4>(), dst.as_chunks_mut::<4>());
+    let factor = simd.splat(scale);
+    for (out, x) in out.iter_mut().zip(fours) {
+        simd.store_complex(simd.mul(simd.load_integers(x), factor), out);
+    }
+    let out_rest = if out.len() > fours.len() { &mut out[fours.len()][..] } else { out_rest };
+    for (out, [re, im]) in out_rest.iter_mut().zip(rest) {
+        *out = Complex32::new(f32::from(*re) * scale, f32::from(*im) * scale);
+    }
+}
+
+/// Σ a·b*.
+#[inline(always)]
+pub(crate) fn inner<S: Simd>(simd: S, a: &[Complex32], b: &[Complex32]) -> Complex32 {
+    let ((a4, a_rest), (b4, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let (mut along, mut across) = (simd.splat(0.0), simd.splat(0.0));
+    for (a, b) in a4.iter().zip(b4) {
+        let (a, b) = (simd.load_complex(a), simd.load_complex(b));
+        along = simd.add(along, simd.mul(a, b));
+        across = simd.add(across, simd.mul(a, simd.swap(b)));
+    }
+    let t = simd.lanes(across);
+    let im = ((t[1] - t[0]) + (t[3] - t[2])) + ((t[5] - t[4]) + (t[7] - t[6]));
+    let rest: Complex32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b.conj()).sum();
+    Complex32::new(total(simd, along), im) + rest
+}
+
+/// dst\[n\] = src\[n\]·start·table\[n\], over the shortest.
+#[inline(always)]
+pub(crate) fn turn<S: Simd>(
+    simd: S,
+    src: &[Complex32],
+    start: Complex32,
+    table: &[Complex32],
+    dst: &mut [Complex32],
+) {
+    let len = src.len().min(table.len()).min(dst.len());
+    let (src, src_rest) = src[..len].as_chunks::<4>();
+    let (table, table_rest) = table[..len].as_chunks::<4>();
+    let (dst, dst_rest) = dst[..len].as_chunks_mut::<4>();
+    let first = simd.gather([&start; 4]);
+    for ((dst, src), table) in dst.iter_mut().zip(src).zip(table) {
+        let phasor = simd.mul_complex(first, simd.load_complex(table));
+        simd.store_complex(simd.mul_complex(simd.load_complex(src), phasor), dst);
+    }
+    for ((dst, src), phasor) in dst_rest.iter_mut().zip(src_rest).zip(table_rest) {
+        *dst = src * (start * phasor);
+    }
+}
+
 /// Correlation of pieces of samples, [`bounds`\[p\], `bounds`\[p + 1\]), with chips as each tap brings them: tap l of the
 /// last sample sees `chips`\[l\], of the one before it `chips`\[l + 1\], and so on.
 #[inline(always)]
-pub(crate) fn despread(
+pub(crate) fn despread<S: Simd>(
+    simd: S,
     samples: &[Complex32],
     chips: &[f32],
     bounds: &[usize],
@@ -72,145 +145,166 @@ pub(crate) fn despread(
 ) {
     let samples = &samples[..bounds.last().copied().unwrap_or(0)];
     for (place, bounds) in out.iter_mut().zip(bounds.windows(2)) {
-        let mut row = [[0.0; LANES]; TAP_LANES];
+        let mut row = [simd.splat(0.0); TAP_LANES];
         for (n, r) in samples[..bounds[1]].iter().enumerate().skip(bounds[0]) {
             let at = samples.len() - 1 - n;
-            let chips: &Chips = chips[at..].first_chunk().expect("a chip for each tap");
-            row = add_chips(row, *r, chips);
+            let chips: &[f32; TAP_LANES / 2 * LANES] =
+                chips[at..].first_chunk().expect("a chip for each tap");
+            let chips = chips.as_chunks::<LANES>().0;
+            let (re, im) = (simd.splat(r.re), simd.splat(r.im));
+            for i in 0..TAP_LANES / 2 {
+                let m = simd.load(&chips[i]);
+                row[i] = simd.add(row[i], simd.mul(re, m));
+                let i = i + TAP_LANES / 2;
+                row[i] = simd.add(row[i], simd.mul(im, m));
+            }
         }
-        *place = row;
+        *place = rows_of(simd, row);
     }
-}
-
-/// A chip for each of 32 taps.
-type Chips = [f32; TAP_LANES / 2 * LANES];
-
-#[inline(always)]
-fn add_chips(row: TapRow, r: Complex32, chips: &Chips) -> TapRow {
-    let m = chips.as_chunks::<LANES>().0;
-    std::array::from_fn(|i| {
-        let part = if i < TAP_LANES / 2 { r.re } else { r.im };
-        add(row[i], m[i % (TAP_LANES / 2)].map(|m| part * m))
-    })
 }
 
 /// Σ rows\[p\].
 #[inline(always)]
-pub(crate) fn sum(rows: &[TapRow]) -> TapRow {
-    let zero = [[0.0; LANES]; TAP_LANES];
-    rows.iter().fold(zero, |sum, row| std::array::from_fn(|i| add(sum[i], row[i])))
+pub(crate) fn sum<S: Simd>(simd: S, rows: &[TapRow]) -> TapRow {
+    let mut sum = [simd.splat(0.0); TAP_LANES];
+    for row in rows {
+        for (sum, lane) in sum.iter_mut().zip(row) {
+            *sum = simd.add(*sum, simd.load(lane));
+        }
+    }
+    rows_of(simd, sum)
+}
+
+#[inline(always)]
+fn rows_of<S: Simd>(simd: S, sum: [S::F; TAP_LANES]) -> TapRow {
+    let mut row = [[0.0; LANES]; TAP_LANES];
+    for (place, lane) in row.iter_mut().zip(sum) {
+        simd.store(lane, place);
+    }
+    row
 }
 
 /// Σ rows\[p\]·turns\[p\].
 #[inline(always)]
-pub(crate) fn merge(rows: &[TapRow], turns: &[Complex32]) -> TapRow {
+pub(crate) fn merge<S: Simd>(simd: S, rows: &[TapRow], turns: &[Complex32]) -> TapRow {
     const HALF: usize = TAP_LANES / 2;
-    let mut out = [[0.0; LANES]; TAP_LANES];
-    for i in 0..HALF {
-        let mut sums = ([0.0; LANES], [0.0; LANES]);
-        for (row, turn) in rows.iter().zip(turns) {
-            let (re, im) = (row[i], row[HALF + i]);
-            let real = std::array::from_fn(|k| re[k] * turn.re - im[k] * turn.im);
-            let imaginary = std::array::from_fn(|k| re[k] * turn.im + im[k] * turn.re);
-            sums = (add(sums.0, real), add(sums.1, imaginary));
-        }
-        (out[i], out[HALF + i]) = sums;
-    }
-    out
-}
-
-/// Largest |x|² and its place.
-#[inline(always)]
-pub(crate) fn peak(x: &[Lane]) -> (usize, f32) {
-    let powers = |lane: &Lane| -> [f32; 4] {
-        std::array::from_fn(|i| lane[2 * i] * lane[2 * i] + lane[2 * i + 1] * lane[2 * i + 1])
-    };
-    let mut most = [0.0f32; 4];
-    for lane in x {
-        let power = powers(lane);
-        most = std::array::from_fn(|i| if power[i] > most[i] { power[i] } else { most[i] });
-    }
-    let most = most.into_iter().fold(0.0, f32::max);
-    for (i, lane) in x.iter().enumerate() {
-        if let Some(k) = powers(lane).iter().position(|&power| power == most) {
-            return (4 * i + k, most);
+    let mut sum = [simd.splat(0.0); TAP_LANES];
+    for (row, turn) in rows.iter().zip(turns) {
+        let (c, s) = (simd.splat(turn.re), simd.splat(turn.im));
+        for i in 0..HALF {
+            let (re, im) = (simd.load(&row[i]), simd.load(&row[HALF + i]));
+            let real = simd.sub(simd.mul(re, c), simd.mul(im, s));
+            let imaginary = simd.add(simd.mul(re, s), simd.mul(im, c));
+            sum[i] = simd.add(sum[i], real);
+            sum[HALF + i] = simd.add(sum[HALF + i], imaginary);
         }
     }
-    (0, most)
+    rows_of(simd, sum)
 }
 
-/// dst\[n\] = src\[n\]·start·table\[n\], over the shortest.
+/// |x|² of four complex numbers, each twice.
 #[inline(always)]
-pub(crate) fn turn(
-    src: &[Complex32],
-    start: Complex32,
-    table: &[Complex32],
-    dst: &mut [Complex32],
-) {
-    for ((dst, src), phasor) in dst.iter_mut().zip(src).zip(table) {
-        *dst = src * (start * phasor);
-    }
+fn powers<S: Simd>(simd: S, x: S::F) -> S::F {
+    let squares = simd.mul(x, x);
+    simd.add(squares, simd.swap(squares))
 }
 
-/// x\[n\] of the other type, as the file formats define it: an integer of 32768 stands for `full_scale`.
-#[inline(always)]
-pub(crate) fn widen_ci16(src: &[[i16; 2]], full_scale: f32, dst: &mut [Complex32]) {
-    for (dst, &[re, im]) in dst.iter_mut().zip(src) {
-        let float = |x: i16| f32::from(x) / 32768.0 * full_scale;
-        *dst = Complex32::new(float(re), float(im));
-    }
+/// Largest |x|².
+pub(crate) fn largest(x: &[Lane]) -> f32 {
+    x.iter().flat_map(|lane| powers(Portable, *lane)).fold(0.0, f32::max)
 }
 
-/// Four complex numbers of each of four rows to columns.
-#[inline(always)]
-pub(crate) fn transpose(v: [Lane; 4]) -> [Lane; 4] {
-    std::array::from_fn(|i| std::array::from_fn(|k| v[k / 2][2 * i + k % 2]))
+/// The place of the number of this |x|², if there is one.
+pub(crate) fn place_of(x: &[Lane], power: f32) -> Option<usize> {
+    let place = x.iter().flat_map(|lane| powers(Portable, *lane)).position(|p| p == power)?;
+    Some(place / 2)
 }
 
 #[inline(always)]
-fn butterflies(v: [Lane; 4]) -> [Lane; 4] {
-    let (p, q, r, s) = (add(v[0], v[1]), sub(v[0], v[1]), add(v[2], v[3]), sub(v[2], v[3]));
-    [add(p, r), add(q, s), sub(p, r), sub(q, s)]
+fn butterflies<S: Simd>(simd: S, v: [S::F; 4]) -> [S::F; 4] {
+    let (p, q) = (simd.add(v[0], v[1]), simd.sub(v[0], v[1]));
+    let (r, s) = (simd.add(v[2], v[3]), simd.sub(v[2], v[3]));
+    [simd.add(p, r), simd.add(q, s), simd.sub(p, r), simd.sub(q, s)]
 }
 
-/// Unnormalised Walsh-Hadamard transform of 512 or 1024 complex numbers in `x`; `y` is as long. The result comes in
-/// the order of [`walsh_place`].
+/// Unnormalised Walsh-Hadamard transform of the numbers x\[`order`\[i\]\], 512 or 1024 of them, to `out`; `spare` is as
+/// long. The result comes in the order of [`walsh_place`]; what is returned is its largest |x|².
 ///
-/// Sixteen numbers at a time are transformed in registers, the rest by passes of constant geometry: such a pass reads
-/// at four distances and writes in order, and leaves the places turned by two bits.
+/// Sixteen numbers at a time are fetched and transformed in registers, the rest by passes of constant geometry: such a
+/// pass reads at four distances and writes in order, and leaves the places turned by two bits.
 #[inline(always)]
-pub(crate) fn walsh_hadamard(
-    x: &mut [Lane],
-    y: &mut [Lane],
-    transpose: impl Fn([Lane; 4]) -> [Lane; 4],
-) {
-    for (x, y) in x.as_chunks::<4>().0.iter().zip(y.as_chunks_mut::<4>().0) {
-        *y = butterflies(transpose(butterflies(*x)));
-    }
-    pass_4(y, x);
-    pass_4(x, y);
-    match x.len() {
-        128 => pass_2(y, x),
-        _ => pass_4(y, x),
+pub(crate) fn walsh_hadamard<S: Simd>(
+    simd: S,
+    x: &[Complex32],
+    order: &[u16],
+    spare: &mut [Lane],
+    out: &mut [Lane],
+) -> f32 {
+    if let (Some(x), 512) = (x.first_chunk::<512>(), order.len()) {
+        fetch(simd, x, order, spare);
+        pass_4(simd, spare, out);
+        pass_4(simd, out, spare);
+        pass_2(simd, spare, out)
+    } else {
+        let x = x.first_chunk::<1024>().expect("512 or 1024 numbers");
+        fetch(simd, x, order, spare);
+        pass_4(simd, spare, out);
+        pass_4(simd, out, spare);
+        pass_4(simd, spare, out)
     }
 }
 
+/// The first four bits of the transform.
 #[inline(always)]
-fn pass_4(x: &[Lane], y: &mut [Lane]) {
+fn fetch<S: Simd, const N: usize>(simd: S, x: &[Complex32; N], order: &[u16], y: &mut [Lane]) {
+    for (order, y) in order.as_chunks::<16>().0.iter().zip(y.as_chunks_mut::<4>().0) {
+        let mut rows = [simd.splat(0.0); 4];
+        for (row, &[a, b, c, d]) in rows.iter_mut().zip(order.as_chunks::<4>().0) {
+            // The order has no entry beyond N; the remainder says so to the compiler.
+            let [a, b, c, d] = [a as usize % N, b as usize % N, c as usize % N, d as usize % N];
+            *row = simd.gather([&x[a], &x[b], &x[c], &x[d]]);
+        }
+        let rows = butterflies(simd, simd.transpose(butterflies(simd, rows)));
+        for (y, row) in y.iter_mut().zip(rows) {
+            simd.store(row, y);
+        }
+    }
+}
+
+/// Two bits more; the largest |y|².
+#[inline(always)]
+fn pass_4<S: Simd>(simd: S, x: &[Lane], y: &mut [Lane]) -> f32 {
     let (low, high) = x.split_at(x.len() / 2);
     let ((a, b), (c, d)) = (low.split_at(low.len() / 2), high.split_at(high.len() / 2));
     let rows = a.iter().zip(b).zip(c.iter().zip(d));
+    let mut most = simd.splat(0.0);
     for (((a, b), (c, d)), y) in rows.zip(y.as_chunks_mut::<4>().0) {
-        *y = butterflies([*a, *b, *c, *d]);
+        let rows = [simd.load(a), simd.load(b), simd.load(c), simd.load(d)];
+        let rows = butterflies(simd, rows);
+        let (p, q) = (powers(simd, rows[0]), powers(simd, rows[1]));
+        let (r, s) = (powers(simd, rows[2]), powers(simd, rows[3]));
+        most = simd.max(most, simd.max(simd.max(p, q), simd.max(r, s)));
+        for (y, row) in y.iter_mut().zip(rows) {
+            simd.store(row, y);
+        }
     }
+    simd.lanes(most).into_iter().fold(0.0, f32::max)
 }
 
+/// One bit more; the largest |y|².
 #[inline(always)]
-fn pass_2(x: &[Lane], y: &mut [Lane]) {
+fn pass_2<S: Simd>(simd: S, x: &[Lane], y: &mut [Lane]) -> f32 {
     let (a, b) = x.split_at(x.len() / 2);
+    let mut most = simd.splat(0.0);
     for ((a, b), y) in a.iter().zip(b).zip(y.as_chunks_mut::<2>().0) {
-        *y = [add(*a, *b), sub(*a, *b)];
+        let (a, b) = (simd.load(a), simd.load(b));
+        let rows = [simd.add(a, b), simd.sub(a, b)];
+        most = simd.max(most, simd.max(powers(simd, rows[0]), powers(simd, rows[1])));
+        for (y, row) in y.iter_mut().zip(rows) {
+            simd.store(row, y);
+        }
     }
+    simd.lanes(most).into_iter().fold(0.0, f32::max)
 }
 
 /// Where [`walsh_hadamard`] of `size` numbers leaves the value that belongs at `place`.
@@ -238,17 +332,25 @@ mod tests {
     fn the_walsh_hadamard_transform_is_its_definition() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for size in [512usize, 1024] {
-            let mut x = vec![[0.0; LANES]; size / 4];
-            x.iter_mut().flatten().for_each(|v| *v = rng.random_range(-9i8..9).into());
-            let before: Vec<f32> = x.iter().flatten().copied().collect();
-            let mut y = x.clone();
-            walsh_hadamard(&mut x, &mut y, transpose);
-            let after: Vec<f32> = x.iter().flatten().copied().collect();
+            let mut draw = || f32::from(rng.random_range(-9i8..9));
+            let x: Vec<Complex32> = (0..size).map(|_| Complex32::new(draw(), draw())).collect();
+            // Any order will do.
+            let order: Vec<u16> = (0..size).map(|i| (i * 77 + 5) as u16 % size as u16).collect();
+            let mut y = vec![[0.0; LANES]; size / 4];
+            let mut spare = y.clone();
+            let most = walsh_hadamard(Portable, &x, &order, &mut spare, &mut y);
+            let after: Vec<f32> = y.iter().flatten().copied().collect();
+            let powers = after.chunks(2).map(|x| x[0] * x[0] + x[1] * x[1]);
+            assert_eq!(most, powers.clone().fold(0.0, f32::max));
+            assert_eq!(powers.clone().position(|p| p == most), place_of(&y, most));
+            assert_eq!(largest(&y), most);
             for j in (0..size).step_by(7) {
                 for part in 0..2 {
                     let sign =
                         |i: usize| if (i & j).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
-                    let plain: f32 = (0..size).map(|i| before[2 * i + part] * sign(i)).sum();
+                    let value = |i: usize| x[usize::from(order[i])];
+                    let value = |i| if part == 0 { value(i).re } else { value(i).im };
+                    let plain: f32 = (0..size).map(|i| value(i) * sign(i)).sum();
                     assert_eq!(after[2 * walsh_place(j, size) + part], plain, "{size}: {j}");
                 }
             }
@@ -261,9 +363,9 @@ mod tests {
         let chips: Vec<f32> = samples(72).iter().map(|x| x.re.signum()).collect();
         let bounds = [0, 8, 24, 40];
         let mut rows = [[[0.0; LANES]; TAP_LANES]; 3];
-        despread(&r, &chips, &bounds, &mut rows);
+        despread(Portable, &r, &chips, &bounds, &mut rows);
         let turns = [Complex32::new(0.6, 0.8), Complex32::new(0.0, 1.0), Complex32::ONE];
-        let merged = merge(&rows, &turns);
+        let merged = merge(Portable, &rows, &turns);
         for l in 0..32 {
             let mut sum = Complex32::ZERO;
             for p in 0..3 {
@@ -280,26 +382,17 @@ mod tests {
     }
 
     #[test]
-    fn energies_products_and_peaks_equal_the_plain_loops() {
+    fn energies_equal_the_plain_loops() {
         let r = samples(64 * 5 + 7);
         let mut energies = Vec::new();
-        block_energies(&r, &mut energies);
+        block_energies(Portable, &r, &mut energies);
         assert_eq!(energies.len(), 5);
         for (energy, block) in energies.iter().zip(r.chunks(64)) {
             let plain: f32 = block.iter().map(|r| r.norm_sqr()).sum();
             assert!((energy - plain).abs() < 1e-5 * plain);
         }
         let plain: f32 = r.iter().map(|r| r.norm_sqr()).sum();
-        assert!((energy(&r) - plain).abs() < 1e-5 * plain);
-        let lanes: Vec<Lane> = r
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|c| std::array::from_fn(|i| if i % 2 == 0 { c[i / 2].re } else { c[i / 2].im }))
-            .collect();
-        let best =
-            (0..4 * lanes.len()).max_by(|&i, &k| r[i].norm_sqr().total_cmp(&r[k].norm_sqr()));
-        assert_eq!(peak(&lanes).0, best.unwrap_or(0));
+        assert!((energy(Portable, &r) - plain).abs() < 1e-5 * plain);
         assert!(all_finite(&r));
         for bad in [f32::NAN, f32::INFINITY] {
             let mut r = r.clone();

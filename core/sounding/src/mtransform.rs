@@ -7,7 +7,7 @@
 
 use num_complex::Complex32;
 
-use crate::kernels::{LANES, Lane, walsh_place};
+use crate::kernels::{LANES, Lane, largest, place_of, walsh_place};
 use crate::layout::FrameLayout;
 use crate::simd;
 use crate::waveform::period_bits;
@@ -16,12 +16,15 @@ use crate::waveform::period_bits;
 pub(crate) struct MTransform {
     period: usize,
     periods: usize,
-    /// Place of sample n before the transform: the register content a_n.
-    place: Vec<u16>,
+    /// Sample at each place before the transform: that at which the register has this content. Content 0 does not occur,
+    /// its place stays empty.
+    order: Vec<u16>,
     /// Place of lag l after the transform: g_{−l}.
     result: Vec<u16>,
     /// Lag of each place after the transform.
     lags: Vec<u16>,
+    /// The samples, periods added up, and a zero.
+    samples: Vec<Complex32>,
     work: Vec<Lane>,
     spare: Vec<Lane>,
 }
@@ -32,7 +35,11 @@ impl MTransform {
         let size = period + 1;
         let s = period_bits(layout);
         let register = |n: usize| (0..stages).map(|b| usize::from(s[(n + b) % period]) << b).sum();
-        let contents: Vec<usize> = (0..period).map(register).collect();
+        let mut order = vec![period as u16; size];
+        for n in 0..period {
+            let content: usize = register(n);
+            order[content] = n as u16;
+        }
         let mut shift = vec![0usize; period];
         for k in 0..period {
             shift[k] = if k < stages {
@@ -51,9 +58,10 @@ impl MTransform {
         Self {
             period,
             periods: layout.periods(),
-            place: contents.iter().map(|&a| a as u16).collect(),
+            order,
             result,
             lags,
+            samples: vec![Complex32::ZERO; size],
             work: vec![[0.0; LANES]; size / 4],
             spare: vec![[0.0; LANES]; size / 4],
         }
@@ -65,21 +73,23 @@ impl MTransform {
     }
 
     /// Takes r\[0..N\], N = [`MTransform::len`]; afterwards [`MTransform::lag`] gives
-    /// c\[l\] = Σₙ r\[n\]·m\[(n − l) mod period\].
-    pub(crate) fn run(&mut self, r: &[Complex32]) {
-        // Content 0 does not occur in the register: its place stays empty.
-        set(&mut self.work, 0, Complex32::ZERO);
+    /// c\[l\] = Σₙ r\[n\]·m\[(n − l) mod period\]. Returns the largest |c|².
+    pub(crate) fn run(&mut self, r: &[Complex32]) -> f32 {
         let (first, second) = r[..self.len()].split_at(self.period);
+        let samples = &mut self.samples[..self.period];
         if self.periods == 1 {
-            for (&place, &value) in self.place.iter().zip(first) {
-                set(&mut self.work, place, value);
-            }
+            samples.copy_from_slice(first);
         } else {
-            for ((&place, a), b) in self.place.iter().zip(first).zip(second) {
-                set(&mut self.work, place, a + b);
+            for ((place, a), b) in samples.iter_mut().zip(first).zip(second) {
+                *place = a + b;
             }
         }
-        simd::walsh_hadamard(&mut self.work, &mut self.spare);
+        let most =
+            simd::walsh_hadamard(&self.samples, &self.order, &mut self.spare, &mut self.work);
+        // The first place has the sum of the samples, which belongs to no lag.
+        let sum = get(&self.work, 0).norm_sqr();
+        (self.work[0][0], self.work[0][1]) = (0.0, 0.0);
+        if sum < most { most } else { largest(&self.work) }
     }
 
     /// Correlation at a lag, taken modulo the period.
@@ -88,18 +98,11 @@ impl MTransform {
         get(&self.work, self.result[lag])
     }
 
-    /// The lag of the largest correlation, and its |c|². Destroys the sum of the samples, which belongs to no lag.
-    pub(crate) fn peak(&mut self) -> (usize, f32) {
-        set(&mut self.work, 0, Complex32::ZERO);
-        let (place, power) = simd::peak(&self.work);
-        (usize::from(self.lags[place]), power)
+    /// The lag whose |c|² is this.
+    pub(crate) fn lag_of(&self, power: f32) -> Option<usize> {
+        let place = place_of(&self.work, power)?;
+        (place != 0).then(|| usize::from(self.lags[place]))
     }
-}
-
-fn set(work: &mut [Lane], place: u16, value: Complex32) {
-    let lane = &mut work[usize::from(place / 4)];
-    let at = usize::from(2 * (place % 4));
-    (lane[at], lane[at + 1]) = (value.re, value.im);
 }
 
 fn get(work: &[Lane], place: u16) -> Complex32 {
@@ -126,9 +129,8 @@ mod tests {
         let sequence = 700 + 320;
         assert!(statistic[sequence] > 1000.0);
         let mut transform = MTransform::new(FrameLayout::Single);
-        transform.run(&samples[sequence - 20..]);
-        let (lag, power) = transform.peak();
-        assert_eq!(lag, 20);
+        let power = transform.run(&samples[sequence - 20..]);
+        assert_eq!(transform.lag_of(power), Some(20));
         assert!((power / 1023.0 / statistic[sequence] - 1.0).abs() < 1e-3);
     }
 
@@ -138,12 +140,13 @@ mod tests {
         for layout in [FrameLayout::Single, FrameLayout::Double] {
             let n = layout.sequence_len();
             let draw = |_| Complex32::new(rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
-            let r: Vec<Complex32> = (0..n).map(draw).collect();
+            let mut r: Vec<Complex32> = (0..n).map(draw).collect();
+            r.iter_mut().for_each(|r| *r += 0.5); // the sum of the samples is larger than any lag's
             let m = period_chips(layout);
             let chip = |n: usize, lag: usize| m[(n + m.len() - lag) % m.len()];
             let mut transform = MTransform::new(layout);
             assert_eq!(transform.len(), n);
-            transform.run(&r);
+            let most = transform.run(&r);
             let mut best = (0, 0.0);
             for lag in 0..m.len() {
                 let plain: Complex32 = (0..n).map(|n| r[n] * chip(n, lag)).sum();
@@ -154,7 +157,7 @@ mod tests {
                     best = (lag, got.norm_sqr());
                 }
             }
-            assert_eq!(transform.peak(), best);
+            assert_eq!((transform.lag_of(most), most), (Some(best.0), best.1));
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::gate::Gate;
 use crate::layout::{FrameLayout, HEADER_FRAME_LEN, PREFIX_LEN, SEQUENCE_START, WINDOW_ADVANCE};
 use crate::mtransform::MTransform;
 use crate::tracker::Tracker;
-use crate::{Demodulator, Frame, SoundingConfig, SoundingError, simd};
+use crate::{Demodulator, Frame, SoundingConfig, SoundingError, kernels, simd};
 
 /// Distance of windows.
 const HOP: u64 = 512;
@@ -126,7 +126,7 @@ impl Synchronizer {
         frames: &mut Vec<Frame>,
     ) -> Result<(), SoundingError> {
         self.check(time)?;
-        if !simd::all_finite(samples) {
+        if !kernels::all_finite(samples) {
             let good = |s: &Complex32| s.re.is_finite() && s.im.is_finite();
             let at = samples.iter().position(|s| !good(s)).unwrap_or(0);
             return Err(SoundingError::NotFinite { position: time + at as u64 });
@@ -153,7 +153,7 @@ impl Synchronizer {
         self.begin_at(time, samples.len(), frames);
         let at = self.buffer.len();
         self.buffer.resize(at + samples.len(), Complex32::ZERO);
-        simd::widen_ci16(samples, full_scale, &mut self.buffer[at..]);
+        simd::widen_ci16(samples, full_scale / 32768.0, &mut self.buffer[at..]);
         self.advance(frames);
         Ok(())
     }
@@ -268,15 +268,20 @@ impl Synchronizer {
 
     /// The lag that stands out in the present window, if one does.
     fn candidate(&mut self) -> Option<u64> {
+        let from = self.window - self.begin;
+        let open = self.gate.is_open(from);
         let gated = self.config.search == SearchMode::Gated && self.window >= self.open_until;
-        if gated && !self.gate.is_open(self.window - self.begin) {
+        if gated && !open {
             return None;
         }
         let at = (self.window - self.base) as usize;
         let window = &self.buffer[at..at + self.transform.len()];
-        self.transform.run(window);
-        let (lag, power) = self.transform.peak();
-        (power > CANDIDATE * simd::energy(window)).then_some(self.window + lag as u64)
+        let power = self.transform.run(window);
+        // The gate knows most of the energy.
+        let stands_out =
+            power > CANDIDATE * self.gate.least(from) && power > CANDIDATE * simd::energy(window);
+        let lag = stands_out.then(|| self.transform.lag_of(power)).flatten()?;
+        Some(self.window + lag as u64)
     }
 
     /// Finds out at which of the starts that the periodic correlation leaves open the sequence begins: a lag stands for
