@@ -18,7 +18,7 @@ use crate::refine::{KNOWN, refine};
 use crate::rotate::{derotate, unit, widen};
 use crate::synthesizer::scramble;
 use crate::waveform::sequence_chips;
-use crate::{Estimate, Frame, Header, SoundingConfig, SoundingError};
+use crate::{Estimate, Frame, Header, SoundingConfig, SoundingError, simd};
 
 /// Blocks of the header, all copies.
 const HEADER_BLOCKS: usize = HEADER_COPIES * HEADER_COPY_BLOCKS;
@@ -95,12 +95,12 @@ impl Demodulator {
         if samples.len() + WINDOW_ADVANCE < body + HEADER_LEN {
             return None;
         }
-        self.load_header(samples, sequence, estimate);
         let copies = HEADER_COPIES as f32;
         let snr = 10f64.powf(f64::from(estimate.snr_db) / 10.0);
         let signal = snr as f32 * estimate.noise_power;
 
-        let (slope, slope_variance, agreement) = self.turn_of_copies(estimate.noise_power, snr);
+        let (slope, slope_variance, agreement) =
+            turn_of_copies(&samples[body..], estimate.omega(), estimate.noise_power, snr);
         let pairs = (HEADER_COPIES * (HEADER_COPIES - 1) / 2 * HEADER_CODED) as f32;
         if agreement < ABSENCE * pairs * signal {
             return None;
@@ -108,17 +108,21 @@ impl Demodulator {
         let present = agreement > PRESENCE * pairs * signal;
 
         // Add up the copies, each with its phase.
+        self.set_channel(estimate);
         let mut tracker = PhaseTracker::new(snr, SEQUENCE_LEN);
         tracker.set_slope(slope, slope_variance);
+        let omega = estimate.omega();
         for (half, sum) in self.pair.iter_mut().enumerate() {
+            let first = |copy: usize| window_of(body, copy * HEADER_COPY_BLOCKS + half);
             sum.fill(Complex32::ZERO);
             for copy in 0..HEADER_COPIES {
-                let number = copy * HEADER_COPY_BLOCKS + half;
-                let turn = unit(-slope * block_time(number)) / copies;
-                for (sum, value) in sum.iter_mut().zip(&self.header[number]) {
-                    *sum += value * turn;
-                }
+                let late = slope * block_time(copy * HEADER_COPY_BLOCKS + half);
+                let turn = unit(-omega * (first(copy) - first(0)) as f64 - late) / copies;
+                simd::accumulate(&samples[first(copy)..], turn, sum);
             }
+            let phase = omega * (first(0) as f64 - (sequence + PHASE_REFERENCE) as f64);
+            let added = *sum;
+            derotate(&added, omega, phase, sum);
             self.equalizer.spectrum(sum);
         }
         let v = self.equalizer.effective_noise(estimate.noise_power / copies);
@@ -195,52 +199,19 @@ impl Demodulator {
         payload
     }
 
+    fn set_channel(&mut self, estimate: &Estimate) {
+        self.equalizer.set_channel(&estimate.cir, estimate.csi_noise_var / TAPS as f32);
+    }
+
     /// Takes the channel and the header blocks with the carrier offset removed.
     fn load_header(&mut self, samples: &[Complex32], sequence: usize, estimate: &Estimate) {
-        self.equalizer.set_channel(&estimate.cir, estimate.csi_noise_var / TAPS as f32);
+        self.set_channel(estimate);
         let omega = estimate.omega();
         for (number, block) in self.header.iter_mut().enumerate() {
-            let first = sequence + SEQUENCE_LEN + number * BLOCK_LEN + PREFIX_LEN - WINDOW_ADVANCE;
+            let first = window_of(sequence + SEQUENCE_LEN, number);
             let phase = omega * (first as f64 - (sequence + PHASE_REFERENCE) as f64);
             derotate(&samples[first..first + BLOCK_SYMBOLS], omega, phase, block);
         }
-    }
-
-    /// What is left of the carrier offset (radians a sample) by the turn from copy to copy of the header, with its
-    /// variance, and how much the copies agree.
-    ///
-    /// For equal copies y_c of an unknown waveform the likelihood is (1/2σ²)·Σ_d Re(R_d·e^(−j·ω·d·640)), R_d the sum of
-    /// y_{c+d}·y_c*; the preamble's estimate is the prior.
-    fn turn_of_copies(&self, noise: f32, snr: f64) -> (f64, f64, f32) {
-        let mut turns = [Complex64::ZERO; HEADER_COPIES];
-        for half in 0..HEADER_COPY_BLOCKS {
-            for late in 1..HEADER_COPIES {
-                for early in 0..late {
-                    let y = &self.header[late * HEADER_COPY_BLOCKS + half];
-                    let x = &self.header[early * HEADER_COPY_BLOCKS + half];
-                    turns[late - early] += widen(inner(y, x));
-                }
-            }
-        }
-        let prior = 1.0 / frequency_variance(snr);
-        let scale = 0.5 / f64::from(noise);
-        let mut slope = 0.0;
-        let mut information = prior;
-        let mut agreement = 0.0;
-        for _ in 0..3 {
-            let mut gradient = -slope * prior;
-            information = prior;
-            agreement = 0.0;
-            for (distance, turn) in turns.iter().enumerate().skip(1) {
-                let samples = (distance * COPY_LEN) as f64;
-                let value = turn * Complex64::from_polar(1.0, -slope * samples);
-                gradient += scale * samples * value.im;
-                information += scale * samples * samples * value.re.max(0.0);
-                agreement += value.re;
-            }
-            slope += gradient / information;
-        }
-        (slope, 1.0 / information, agreement as f32)
     }
 
     /// Follows the phase over the known header, takes it as further training for the channel, and measures the noise of
@@ -268,7 +239,7 @@ impl Demodulator {
             let expected = &self.pair[number % HEADER_COPY_BLOCKS];
             let energy: f32 = expected.iter().map(|value| value.norm_sqr()).sum();
             let before = tracker.predict(block_time(number));
-            let turned = widen(inner(block, expected)) * Complex64::from_polar(1.0, -before);
+            let turned = widen(simd::inner(block, expected)) * Complex64::from_polar(1.0, -before);
             let variance = f64::from(v) / (2.0 * f64::from(energy).max(f64::MIN_POSITIVE));
             let turn = unit(-tracker.update(turned.arg(), variance));
             for (value, sum) in block.iter_mut().zip(&mut sums[number % HEADER_COPY_BLOCKS]) {
@@ -364,15 +335,52 @@ impl BlockReceiver<'_> {
     }
 }
 
-/// Middle of a block, numbered from the header's first, in samples from the middle of the M-sequence.
-fn block_time(number: usize) -> f64 {
-    let first = SEQUENCE_LEN + number * BLOCK_LEN + PREFIX_LEN - WINDOW_ADVANCE;
-    (first - PHASE_REFERENCE) as f64 + (BLOCK_SYMBOLS - 1) as f64 / 2.0
+/// What is left of the carrier offset `omega` (radians a sample) by the turn from copy to copy of a header, with its
+/// variance, and how much the copies agree; `samples` begin behind the M-sequence.
+///
+/// For equal copies y_c of an unknown waveform the likelihood is (1/2σ²)·Σ_d Re(R_d·e^(−j·ω·d·640)), R_d the sum of
+/// y_{c+d}·y_c*; the preamble's estimate is the prior. The offset within a block does not matter to R_d.
+fn turn_of_copies(samples: &[Complex32], omega: f64, noise: f32, snr: f64) -> (f64, f64, f32) {
+    let mut turns = [Complex64::ZERO; HEADER_COPIES];
+    for half in 0..HEADER_COPY_BLOCKS {
+        let block = |copy: usize| &samples[window_of(0, copy * HEADER_COPY_BLOCKS + half)..];
+        for late in 1..HEADER_COPIES {
+            for early in 0..late {
+                let (y, x) = (&block(late)[..BLOCK_SYMBOLS], &block(early)[..BLOCK_SYMBOLS]);
+                turns[late - early] += widen(simd::inner(y, x));
+            }
+        }
+    }
+    let prior = 1.0 / frequency_variance(snr);
+    let scale = 0.5 / f64::from(noise);
+    let mut slope = 0.0;
+    let mut information = prior;
+    let mut agreement = 0.0;
+    for _ in 0..3 {
+        let mut gradient = -slope * prior;
+        information = prior;
+        agreement = 0.0;
+        for (distance, turn) in turns.iter().enumerate().skip(1) {
+            let samples = (distance * COPY_LEN) as f64;
+            let value = turn * Complex64::from_polar(1.0, -(omega + slope) * samples);
+            gradient += scale * samples * value.im;
+            information += scale * samples * samples * value.re.max(0.0);
+            agreement += value.re;
+        }
+        slope += gradient / information;
+    }
+    (slope, 1.0 / information, agreement as f32)
 }
 
-/// Σ y·x*.
-fn inner(y: &Block, x: &Block) -> Complex32 {
-    y.iter().zip(x).map(|(y, x)| y * x.conj()).sum()
+/// First sample of a block's window, numbered from the header's first, which begins at `body`.
+fn window_of(body: usize, number: usize) -> usize {
+    body + number * BLOCK_LEN + PREFIX_LEN - WINDOW_ADVANCE
+}
+
+/// Middle of a block, numbered from the header's first, in samples from the middle of the M-sequence.
+fn block_time(number: usize) -> f64 {
+    let first = window_of(SEQUENCE_LEN, number);
+    (first - PHASE_REFERENCE) as f64 + (BLOCK_SYMBOLS - 1) as f64 / 2.0
 }
 
 /// LLRs of two blocks of equalised symbols, numbered from `symbol`.

@@ -5,7 +5,7 @@
 
 use num_complex::Complex32;
 
-use crate::simd::{Portable, Simd};
+use crate::simd::Simd;
 
 /// Lanes of a sum.
 pub(crate) const LANES: usize = 8;
@@ -110,6 +110,27 @@ pub(crate) fn inner<S: Simd>(simd: S, a: &[Complex32], b: &[Complex32]) -> Compl
     Complex32::new(total(simd, along), im) + rest
 }
 
+/// dst\[n\] += src\[n\]·factor, over the shorter of the two.
+#[inline(always)]
+pub(crate) fn accumulate<S: Simd>(
+    simd: S,
+    src: &[Complex32],
+    factor: Complex32,
+    dst: &mut [Complex32],
+) {
+    let len = src.len().min(dst.len());
+    let (src, src_rest) = src[..len].as_chunks::<4>();
+    let (dst, dst_rest) = dst[..len].as_chunks_mut::<4>();
+    let factors = simd.gather([&factor; 4]);
+    for (dst, src) in dst.iter_mut().zip(src) {
+        let product = simd.mul_complex(simd.load_complex(src), factors);
+        simd.store_complex(simd.add(simd.load_complex(dst), product), dst);
+    }
+    for (dst, src) in dst_rest.iter_mut().zip(src_rest) {
+        *dst += src * factor;
+    }
+}
+
 /// dst\[n\] = src\[n\]·start·table\[n\], over the shortest.
 #[inline(always)]
 pub(crate) fn turn<S: Simd>(
@@ -210,14 +231,27 @@ fn powers<S: Simd>(simd: S, x: S::F) -> S::F {
 }
 
 /// Largest |x|².
-pub(crate) fn largest(x: &[Lane]) -> f32 {
-    x.iter().flat_map(|lane| powers(Portable, *lane)).fold(0.0, f32::max)
+#[inline(always)]
+pub(crate) fn largest<S: Simd>(simd: S, x: &[Lane]) -> f32 {
+    let mut most = simd.splat(0.0);
+    for lane in x {
+        most = simd.max(most, powers(simd, simd.load(lane)));
+    }
+    simd.lanes(most).into_iter().fold(0.0, f32::max)
 }
 
 /// The place of the number of this |x|², if there is one.
-pub(crate) fn place_of(x: &[Lane], power: f32) -> Option<usize> {
-    let place = x.iter().flat_map(|lane| powers(Portable, *lane)).position(|p| p == power)?;
-    Some(place / 2)
+#[inline(always)]
+pub(crate) fn place_of<S: Simd>(simd: S, x: &[Lane], power: f32) -> Option<usize> {
+    for (i, lane) in x.iter().enumerate() {
+        let powers = simd.lanes(powers(simd, simd.load(lane)));
+        for k in 0..LANES / 2 {
+            if powers[2 * k] == power {
+                return Some(LANES / 2 * i + k);
+            }
+        }
+    }
+    None
 }
 
 #[inline(always)]
@@ -318,6 +352,7 @@ pub(crate) fn walsh_place(place: usize, size: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Portable;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -342,8 +377,8 @@ mod tests {
             let after: Vec<f32> = y.iter().flatten().copied().collect();
             let powers = after.chunks(2).map(|x| x[0] * x[0] + x[1] * x[1]);
             assert_eq!(most, powers.clone().fold(0.0, f32::max));
-            assert_eq!(powers.clone().position(|p| p == most), place_of(&y, most));
-            assert_eq!(largest(&y), most);
+            assert_eq!(powers.clone().position(|p| p == most), place_of(Portable, &y, most));
+            assert_eq!(largest(Portable, &y), most);
             for j in (0..size).step_by(7) {
                 for part in 0..2 {
                     let sign =

@@ -7,7 +7,7 @@
 
 use num_complex::Complex32;
 
-use crate::kernels::{LANES, Lane, largest, place_of, walsh_place};
+use crate::kernels::{LANES, Lane, walsh_place};
 use crate::layout::FrameLayout;
 use crate::simd;
 use crate::waveform::period_bits;
@@ -89,7 +89,7 @@ impl MTransform {
         // The first place has the sum of the samples, which belongs to no lag.
         let sum = get(&self.work, 0).norm_sqr();
         (self.work[0][0], self.work[0][1]) = (0.0, 0.0);
-        if sum < most { most } else { largest(&self.work) }
+        if sum < most { most } else { simd::largest(&self.work) }
     }
 
     /// Correlation at a lag, taken modulo the period.
@@ -100,7 +100,7 @@ impl MTransform {
 
     /// The lag whose |c|² is this.
     pub(crate) fn lag_of(&self, power: f32) -> Option<usize> {
-        let place = place_of(&self.work, power)?;
+        let place = simd::place_of(&self.work, power)?;
         (place != 0).then(|| usize::from(self.lags[place]))
     }
 }

@@ -84,6 +84,10 @@ dispatched! {
     fn widen_ci16(src: &[[i16; 2]], scale: f32, dst: &mut [Complex32]);
     /// [`kernels::walsh_hadamard`].
     fn walsh_hadamard(x: &[Complex32], order: &[u16], spare: &mut [Lane], out: &mut [Lane]) -> f32;
+    /// [`kernels::largest`].
+    fn largest(x: &[Lane]) -> f32;
+    /// [`kernels::place_of`].
+    fn place_of(x: &[Lane], power: f32) -> Option<usize>;
     /// [`kernels::despread`].
     fn despread(samples: &[Complex32], chips: &[f32], bounds: &[usize], out: &mut [TapRow]);
     /// [`kernels::sum`].
@@ -92,6 +96,8 @@ dispatched! {
     fn merge(rows: &[TapRow], turns: &[Complex32]) -> TapRow;
     /// [`kernels::turn`].
     fn turn(src: &[Complex32], start: Complex32, table: &[Complex32], dst: &mut [Complex32]);
+    /// [`kernels::accumulate`].
+    fn accumulate(src: &[Complex32], factor: Complex32, dst: &mut [Complex32]);
     /// [`kernels::inner`].
     fn inner(a: &[Complex32], b: &[Complex32]) -> Complex32;
 }
@@ -116,7 +122,10 @@ mod tests {
             let (mut spare, mut plain) = (y.clone(), y.clone());
             let most = walsh_hadamard(&x, &order, &mut spare, &mut y);
             let same = kernels::walsh_hadamard(Portable, &x, &order, &mut spare, &mut plain);
-            assert_eq!((most, y), (same, plain));
+            assert_eq!((most, &y), (same, &plain));
+            assert_eq!(largest(&y), most);
+            let place = kernels::place_of(Portable, &y, most);
+            assert_eq!(place_of(&y, most), place);
         }
         // A length that leaves a rest in every kernel.
         let r: Vec<Complex32> = (0..1023).map(&mut draw).collect();
@@ -139,6 +148,10 @@ mod tests {
         let mut turned = [vec![Complex32::ZERO; 1023], vec![Complex32::ZERO; 1023]];
         turn(&r, r[3], &s, &mut turned[0]);
         kernels::turn(Portable, &r, r[3], &s, &mut turned[1]);
+        assert_eq!(turned[0], turned[1]);
+
+        accumulate(&r, s[1], &mut turned[0]);
+        kernels::accumulate(Portable, &r, s[1], &mut turned[1]);
         assert_eq!(turned[0], turned[1]);
 
         let integers: Vec<[i16; 2]> = (0..777).map(|i| [i * 13 - 4000, 32767 - i]).collect();
