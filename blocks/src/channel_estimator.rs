@@ -3,6 +3,7 @@
 use crate::envelope::{pack, unpack};
 use crate::hooks::Hooks;
 use crate::messages::{Detections, Measurement, Measurements};
+use crqkd_air::medium::Air;
 use crqkd_forwarding::{Direction, FrameKind, RxFrame};
 use crqkd_keys::{Epoch, WindowId};
 use crqkd_sounding::{ChannelEstimate, DelayProfile, Demodulator, Estimate, Estimator, Frame};
@@ -18,7 +19,8 @@ use futuresdr::runtime::dev::prelude::*;
 ///
 /// # Message Outputs
 ///
-/// `measurements`: [`Measurements`], one for each input.
+/// `measurements`: [`Measurements`], one for each input, or for several of them within the
+/// [patience](ChannelEstimator::with_patience).
 #[derive(Block)]
 #[message_inputs(frames)]
 #[message_outputs(measurements)]
@@ -28,8 +30,16 @@ pub struct ChannelEstimator {
     demodulator: Demodulator,
     /// Of the frames so far, when estimates of least mean squared error are asked for.
     profile: Option<DelayProfile>,
+    /// What was not told yet, and up to where it was told.
+    list: Vec<Measurement>,
+    progress: Air,
+    told: Air,
+    patience: Air,
     hooks: Hooks,
 }
+
+/// So many measurements are told whatever the patience.
+const MANY: usize = 64;
 
 impl ChannelEstimator {
     /// An estimator with its tables.
@@ -40,7 +50,21 @@ impl ChannelEstimator {
         let demodulator = Demodulator::new(config)?;
         let profile = (config.channel == ChannelEstimate::Mmse).then(DelayProfile::new);
         let estimator = Estimator::with_layout(config.layout);
-        Ok(ChannelEstimator { estimator, demodulator, profile, hooks })
+        Ok(ChannelEstimator {
+            estimator,
+            demodulator,
+            profile,
+            list: Vec::new(),
+            progress: 0,
+            told: 0,
+            patience: 0,
+            hooks,
+        })
+    }
+
+    /// Sets by how many samples measurements may be late; 0 at first. Whoever receives them then wakes up less often.
+    pub fn with_patience(self, samples: Air) -> Self {
+        ChannelEstimator { patience: samples, ..self }
     }
 
     async fn frames(
@@ -51,13 +75,24 @@ impl ChannelEstimator {
         message: Pmt,
     ) -> Result<Pmt> {
         self.hooks.nap().await;
-        if message == Pmt::Finished {
-            io.finished = true;
-            return Ok(Pmt::Ok);
+        let ended = message == Pmt::Finished;
+        if !ended {
+            let detections =
+                self.hooks.watch(unpack::<Detections>(&message).map_err(Into::into))?;
+            self.progress = detections.progress;
+            for frame in &detections.frames {
+                let measurement = self.measure(frame);
+                self.list.push(measurement);
+            }
         }
-        let detections = self.hooks.watch(unpack::<Detections>(&message).map_err(Into::into))?;
-        let list = detections.frames.iter().map(|frame| self.measure(frame)).collect();
-        mo.post("measurements", pack(Measurements { list, progress: detections.progress })).await?;
+        let late =
+            self.progress.saturating_sub(self.told) >= self.patience || self.list.len() >= MANY;
+        if (late && !ended) || !self.list.is_empty() && ended {
+            self.told = self.progress;
+            let list = std::mem::take(&mut self.list);
+            mo.post("measurements", pack(Measurements { list, progress: self.told })).await?;
+        }
+        io.finished = ended;
         Ok(Pmt::Ok)
     }
 

@@ -19,7 +19,8 @@ use futuresdr::runtime::dev::prelude::*;
 ///
 /// # Message Outputs
 ///
-/// `frames`: [`Detections`], whenever there are frames or the progress has moved.
+/// `frames`: [`Detections`], whenever there are frames or the progress has moved, by more than the
+/// [patience](Synchronizer::with_patience).
 #[derive(Block)]
 #[message_outputs(frames)]
 pub struct Synchronizer<I = DefaultCpuReader<Complex32>>
@@ -35,6 +36,7 @@ where
     frames: Vec<Frame>,
     time: Air,
     told: Air,
+    patience: Air,
     hooks: Hooks,
 }
 
@@ -50,13 +52,26 @@ where
         let mut input = I::default();
         input.set_min_buffer_size_in_items(crate::transceiver::STREAM_ITEMS);
         let synchronizer = crqkd_sounding::Synchronizer::new(config)?;
-        let frames = Vec::new();
-        Ok(Synchronizer { input, synchronizer, full_scale: 1.0, frames, time: 0, told: 0, hooks })
+        Ok(Synchronizer {
+            input,
+            synchronizer,
+            full_scale: 1.0,
+            frames: Vec::new(),
+            time: 0,
+            told: 0,
+            patience: 0,
+            hooks,
+        })
     }
 
     /// Sets what an integer of 32768 stands for, for a stream of integers; 1 at first.
     pub fn with_full_scale(self, full_scale: f32) -> Self {
         Synchronizer { full_scale, ..self }
+    }
+
+    /// Sets by how many samples the progress may move untold; 0 at first, as a transmitter needs it.
+    pub fn with_patience(self, samples: Air) -> Self {
+        Synchronizer { patience: samples, ..self }
     }
 
     /// Takes everything from the input.
@@ -93,11 +108,13 @@ where
         self.hooks.nap().await;
         let detections = self.read().map_err(Into::into);
         let detections = self.hooks.watch(detections)?;
-        if !detections.frames.is_empty() || detections.progress != self.told {
+        io.finished = self.input.finished() && self.input.slice().is_empty();
+        let moved = detections.progress.saturating_sub(self.told);
+        let tell = moved > self.patience || (moved > 0 && io.finished);
+        if tell || !detections.frames.is_empty() {
             self.told = detections.progress;
             mo.post("frames", pack(detections)).await?;
         }
-        io.finished = self.input.finished() && self.input.slice().is_empty();
         Ok(())
     }
 }

@@ -14,6 +14,9 @@ use futuresdr::runtime::dev::{DefaultCpuReader, DefaultCpuWriter};
 /// Measurements that wait for a slow reader; then the receiver waits too.
 const WAITING: usize = 64;
 
+/// By how many samples measurements may be late, 50 ms of air: waking the reader up costs as much as receiving a frame.
+const PATIENCE: u64 = 1 << 20;
+
 /// Finds all frames in `chunks` (in order of time, without overlap) and hands them to `found` in the order of their
 /// start. `found` ends the receiver early by returning `false`.
 ///
@@ -70,8 +73,10 @@ pub fn receive_iq<S: Iq>(
     let source = IqSource::<S, DefaultCpuWriter<S>>::new(fill, hooks.of("file"));
     let starter = source.starter();
     let synchronizer = Synchronizer::<DefaultCpuReader<S>>::new(config, hooks.of("synchronizer"))?
-        .with_full_scale(full_scale);
-    let estimator = ChannelEstimator::new(config, hooks.of("channel estimator"))?;
+        .with_full_scale(full_scale)
+        .with_patience(PATIENCE);
+    let estimator =
+        ChannelEstimator::new(config, hooks.of("channel estimator"))?.with_patience(PATIENCE);
     let tap = Tap::new(sender, |measurements: Measurements| measurements, hooks.of("tap"));
     connect!(fg,
         source > synchronizer;

@@ -211,4 +211,3 @@ fn evenness(rows: &[[Complex64; GROUPS]], channel: &Vector) -> f32 {
     let evenness = sum.max(0.0).powi(2) / (CIRCULAR_GROUPS as f64 * squares);
     evenness as f32
 }
-

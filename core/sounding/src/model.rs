@@ -117,8 +117,7 @@ mod tests {
                 n.checked_sub(l).map_or(Complex64::ZERO, |n| crate::rotate::widen(burst[n]))
             };
             for (l, m) in [(0, 0), (0, 7), (8, 8), (31, 31), (31, 2), (5, 21)] {
-                let plain: Complex64 =
-                    (0..burst.len()).map(|n| at(n, l).conj() * at(n, m)).sum();
+                let plain: Complex64 = (0..burst.len()).map(|n| at(n, l).conj() * at(n, m)).sum();
                 assert!((gram.0[l][m] - plain).norm() < 1e-3, "{layout:?} {l} {m}");
             }
             assert_eq!(burst.len(), gram.0[8][8].re.round() as usize + 8);

@@ -113,8 +113,7 @@ mod tests {
     #[test]
     fn every_version_gives_the_same_bits() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
-        let mut draw =
-            |_| Complex32::new(rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
+        let mut draw = |_| Complex32::new(rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
         for size in [512u16, 1024] {
             let x: Vec<Complex32> = (0..size).map(&mut draw).collect();
             let order: Vec<u16> = (0..size).rev().collect();
