@@ -133,11 +133,9 @@ impl Estimator {
         self.run(frame.samples(), frame.sequence(), frame.start()).estimate
     }
 
-    /// Whether the sequence may start at `sequence`, give or take a path: the largest correlation energy of [`SPREAD`]
-    /// consecutive lags about it in units of its mean over noise.
-    pub(crate) fn statistic(&mut self, samples: &[Complex32], sequence: usize) -> f32 {
-        let first = sequence - WINDOW_ADVANCE;
-        let window = &samples[first..first + self.transform.len()];
+    /// Whether the sequence may start [`WINDOW_ADVANCE`] samples behind the beginning of a window of its length, give or
+    /// take a path: the largest correlation energy of [`SPREAD`] consecutive lags in units of its mean over noise.
+    pub(crate) fn statistic(&mut self, window: &[Complex32]) -> f32 {
         let energy = simd::energy(window);
         self.transform.run(window);
         let mut sum = 0.0;

@@ -15,8 +15,9 @@ use std::collections::VecDeque;
 
 use num_complex::Complex32;
 
+use crate::held::AtHand;
 use crate::kernels::GATE_BLOCK;
-use crate::simd;
+use crate::{kernels, simd};
 
 /// Blocks of one entry of the floor: 512 samples.
 const ENTRY: usize = 8;
@@ -41,6 +42,11 @@ pub(crate) struct Gate {
     /// Energies of the blocks from number `first`.
     blocks: Vec<f32>,
     first: u64,
+    /// The block that is not whole yet, and how much of it there is.
+    part: [Complex32; GATE_BLOCK],
+    part_len: usize,
+    /// Energies of the blocks that a call completes.
+    fresh: Vec<f32>,
     /// Blocks that the floor has taken in.
     taken: u64,
     /// Candidates for the minimum: (entry, energy), energies ascending.
@@ -55,6 +61,9 @@ impl Gate {
         Self {
             blocks: Vec::new(),
             first: 0,
+            part: [Complex32::ZERO; GATE_BLOCK],
+            part_len: 0,
+            fresh: Vec::new(),
             taken: 0,
             minima: VecDeque::with_capacity(capacity),
             bias: (0..=MEMORY).map(|n| (1.0 - SPREAD * least_of_normals(n)) as f32).collect(),
@@ -62,10 +71,10 @@ impl Gate {
     }
 
     /// Begins a stretch.
-    pub(crate) fn reset(&mut self) {
+    fn reset(&mut self) {
         self.blocks.clear();
         self.minima.clear();
-        (self.first, self.taken) = (0, 0);
+        (self.first, self.taken, self.part_len) = (0, 0, 0);
     }
 
     /// Blocks taken so far.
@@ -73,19 +82,53 @@ impl Gate {
         self.first + self.blocks.len() as u64
     }
 
-    /// The sample, counted from the stretch's first, at which the next samples must begin.
-    pub(crate) fn wanted(&self) -> u64 {
-        self.end() * GATE_BLOCK as u64
+    /// Looks at the next samples of the stretch, or the first of the next one: whether all are finite.
+    pub(crate) fn scan(&mut self, at_hand: AtHand<'_>, begins: bool) -> bool {
+        let (part, head) = self.next_part(at_hand, begins);
+        self.fresh.clear();
+        if part == GATE_BLOCK {
+            simd::block_energies(&self.part, &mut self.fresh);
+        }
+        at_hand.energies(head, &mut self.fresh);
+        // A block whose energy is finite has finite samples; what is in no whole block is looked at one by one.
+        let tail = (at_hand.len() - head) % GATE_BLOCK;
+        let mut rest = [Complex32::ZERO; GATE_BLOCK];
+        at_hand.copy(at_hand.len() - tail, &mut rest[..tail]);
+        let parts = [&self.part[..part], &rest[..tail]];
+        let finite = self.fresh.iter().all(|energy| energy.is_finite())
+            && parts.iter().all(|part| kernels::all_finite(part));
+        // An energy may also be too large a number.
+        finite || at_hand.not_finite().is_none()
     }
 
-    /// Takes the whole blocks of samples that begin at [`Gate::wanted`].
-    pub(crate) fn take(&mut self, samples: &[Complex32]) {
+    /// Completes the block that is not whole with the first samples at hand; gives its length then, and their number.
+    fn next_part(&mut self, at_hand: AtHand<'_>, begins: bool) -> (usize, usize) {
+        if begins || self.part_len == 0 {
+            return (0, 0);
+        }
+        let head = (GATE_BLOCK - self.part_len).min(at_hand.len());
+        at_hand.copy(0, &mut self.part[self.part_len..self.part_len + head]);
+        (self.part_len + head, head)
+    }
+
+    /// Takes the samples that were looked at last.
+    pub(crate) fn take(&mut self, at_hand: AtHand<'_>, begins: bool) {
+        if begins {
+            self.reset();
+        }
         let done = self.taken.saturating_sub(self.first + KEPT);
         if done >= 4096 {
             self.blocks.drain(..done as usize);
             self.first += done;
         }
-        simd::block_energies(samples, &mut self.blocks);
+        self.blocks.append(&mut self.fresh);
+        let (part, head) = self.next_part(at_hand, begins);
+        let tail = (at_hand.len() - head) % GATE_BLOCK;
+        self.part_len = part % GATE_BLOCK;
+        if tail > 0 {
+            at_hand.copy(at_hand.len() - tail, &mut self.part[..tail]);
+            self.part_len = tail;
+        }
     }
 
     /// Whether the 1023 samples from `window` on, counted from the stretch's first, may hold a part of a frame. Windows
@@ -161,7 +204,9 @@ mod tests {
     /// Share of the windows in `range` (samples) for which the gate is open.
     fn share(samples: &[Complex32], range: std::ops::Range<usize>) -> f64 {
         let mut gate = Gate::new();
-        gate.take(samples);
+        let at_hand = AtHand::Numbers(samples);
+        assert!(gate.scan(at_hand, true));
+        gate.take(at_hand, true);
         let windows = (0..samples.len() - 1023).step_by(512);
         let open: Vec<(usize, bool)> = windows.map(|w| (w, gate.is_open(w as u64))).collect();
         let inside: Vec<bool> =

@@ -44,7 +44,7 @@
 //! | `layout`, `waveform` | lengths of the frame's parts; tone and M-sequence |
 //! | `header`, `coding` | [`Header`] and its 96 bits; polar codes of header and control bytes |
 //! | `synthesizer` | [`Synthesizer`]: bursts |
-//! | `gate`, `mtransform`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
+//! | `gate`, `mtransform`, `held`, `synchronizer`, `frame` | [`Synchronizer`]: stream to [`Frame`]s |
 //! | `despread`, `model`, `cfo`, `estimator`, `profile` | [`Estimator`]: offset, channel, noise; [`DelayProfile`]: channel of least error |
 //! | `kernels`, `simd` | inner loops, and their versions for the processor at hand |
 //! | `equalizer`, `phase`, `refine`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
@@ -64,6 +64,7 @@ mod estimator;
 mod frame;
 mod gate;
 mod header;
+mod held;
 mod kernels;
 mod layout;
 mod model;

@@ -21,10 +21,11 @@ use crate::config::SearchMode;
 use crate::estimator::{Estimator, RECENTRE_MAX};
 use crate::frame::Peek;
 use crate::gate::Gate;
+use crate::held::{AtHand, Held};
 use crate::layout::{FrameLayout, HEADER_FRAME_LEN, PREFIX_LEN, SEQUENCE_START, WINDOW_ADVANCE};
 use crate::mtransform::MTransform;
 use crate::tracker::Tracker;
-use crate::{Demodulator, Frame, SoundingConfig, SoundingError, kernels, simd};
+use crate::{Demodulator, Frame, SoundingConfig, SoundingError, simd};
 
 /// Distance of windows.
 const HOP: u64 = 512;
@@ -38,12 +39,13 @@ const CANDIDATE: f32 = 13.0;
 const EXPECTED: f32 = 45.0;
 /// How much earlier than its correlation peak a frame may turn out to start.
 const MARGIN: u64 = 16;
+/// Samples before the presumed start that a measurement may look at: the strongest path may turn out to be earlier, and
+/// other paths are earlier than it.
+const EARLIER: u64 = 2 * MARGIN;
 /// The gate stays open for so many samples behind a frame: the next one may follow at once.
 const OPEN_BEHIND: u64 = 2048;
 /// Latest time of samples.
 const MAX_TIME: u64 = u64::MAX / 2;
-/// Decided samples that may stay in the buffer.
-const SLACK: usize = 16384;
 
 /// Streaming detector of sounding frames.
 ///
@@ -62,9 +64,7 @@ pub struct Synchronizer {
     end: u64,
     /// The stretch was ended by a flush.
     closed: bool,
-    /// Samples from `base` to `end`.
-    buffer: Vec<Complex32>,
-    base: u64,
+    samples: Held,
     /// The next window to be transformed.
     window: u64,
     /// First lag (air time of a frame's M-sequence) that may belong to a frame.
@@ -103,8 +103,7 @@ impl Synchronizer {
             begin: 0,
             end: 0,
             closed: true,
-            buffer: Vec::new(),
-            base: 0,
+            samples: Held::new(),
             window: 0,
             lag: 0,
             open_until: 0,
@@ -125,16 +124,7 @@ impl Synchronizer {
         samples: &[Complex32],
         frames: &mut Vec<Frame>,
     ) -> Result<(), SoundingError> {
-        self.check(time)?;
-        if !kernels::all_finite(samples) {
-            let good = |s: &Complex32| s.re.is_finite() && s.im.is_finite();
-            let at = samples.iter().position(|s| !good(s)).unwrap_or(0);
-            return Err(SoundingError::NotFinite { position: time + at as u64 });
-        }
-        self.begin_at(time, samples.len(), frames);
-        self.buffer.extend_from_slice(samples);
-        self.advance(frames);
-        Ok(())
+        self.take(time, AtHand::Numbers(samples), frames)
     }
 
     /// [`Synchronizer::process`] for samples of two 16-bit integers, I and Q, of which 32768 stands for `full_scale`.
@@ -149,12 +139,38 @@ impl Synchronizer {
         full_scale: f32,
         frames: &mut Vec<Frame>,
     ) -> Result<(), SoundingError> {
+        self.take(time, AtHand::Integers(samples, full_scale / 32768.0), frames)
+    }
+
+    fn take(
+        &mut self,
+        time: u64,
+        at_hand: AtHand<'_>,
+        frames: &mut Vec<Frame>,
+    ) -> Result<(), SoundingError> {
         self.check(time)?;
-        self.begin_at(time, samples.len(), frames);
-        let at = self.buffer.len();
-        self.buffer.resize(at + samples.len(), Complex32::ZERO);
-        simd::widen_ci16(samples, full_scale / 32768.0, &mut self.buffer[at..]);
-        self.advance(frames);
+        let begins = time > self.end || self.closed;
+        if !self.gate.scan(at_hand, begins) {
+            let at = at_hand.not_finite().unwrap_or(0);
+            return Err(SoundingError::NotFinite { position: time + at as u64 });
+        }
+        if time > self.end {
+            self.flush(frames);
+        }
+        let count = at_hand.len() as u64;
+        if count == 0 {
+            self.end = time;
+        } else {
+            if self.closed {
+                self.open(time);
+            }
+            self.gate.take(at_hand, begins);
+            self.end += count;
+        }
+        if self.closed {
+            self.seek(self.end); // no stretch, nothing to look for
+        }
+        self.advance(at_hand, frames);
         Ok(())
     }
 
@@ -168,25 +184,11 @@ impl Synchronizer {
         Ok(())
     }
 
-    /// Prepares for `count` samples from `time` on.
-    fn begin_at(&mut self, time: u64, count: usize, frames: &mut Vec<Frame>) {
-        if time > self.end {
-            self.flush(frames);
-        }
-        if self.closed && count > 0 {
-            self.open(time);
-        }
-        self.end = self.end.max(time) + count as u64;
-        if self.closed {
-            self.seek(self.end); // no stretch, nothing to look for
-        }
-    }
-
     /// Ends the stretch: frames that reach to its end are appended. The next samples start a new stretch even if they
     /// follow without a gap.
     pub fn flush(&mut self, frames: &mut Vec<Frame>) {
         self.closed = true;
-        self.advance(frames);
+        self.advance(AtHand::NOTHING, frames);
     }
 
     /// First sample that may still start a frame which is not decided: no frame that starts before it will come.
@@ -202,12 +204,11 @@ impl Synchronizer {
 
     fn open(&mut self, time: u64) {
         self.closed = false;
-        (self.begin, self.end, self.base) = (time, time, time);
+        (self.begin, self.end) = (time, time);
         self.seek(time + SEQUENCE_START as u64);
         self.open_until = time;
         self.tracker = Tracker::default();
-        self.gate.reset();
-        self.buffer.clear();
+        self.samples.reset(time);
         self.pending = None;
     }
 
@@ -223,26 +224,24 @@ impl Synchronizer {
     }
 
     /// Decides whatever the samples allow.
-    fn advance(&mut self, frames: &mut Vec<Frame>) {
-        let whole = (self.begin + self.gate.wanted()).saturating_sub(self.base) as usize;
-        self.gate.take(self.buffer.get(whole..).unwrap_or_default());
+    fn advance(&mut self, at_hand: AtHand<'_>, frames: &mut Vec<Frame>) {
         loop {
             let moved = match self.pending.take() {
-                None => self.search(),
-                Some(Pending::Candidate(lag)) => self.decide(lag),
-                Some(Pending::Expected(lag)) => self.expect(lag),
-                Some(Pending::Peak(peak)) => self.measure(peak),
-                Some(Pending::Measured(peek, until)) => self.complete(peek, until, frames),
+                None => self.search(at_hand),
+                Some(Pending::Candidate(lag)) => self.decide(at_hand, lag),
+                Some(Pending::Expected(lag)) => self.expect(at_hand, lag),
+                Some(Pending::Peak(peak)) => self.measure(at_hand, peak),
+                Some(Pending::Measured(peek, until)) => self.complete(at_hand, peek, until, frames),
             };
             if !moved {
                 break;
             }
         }
-        self.forget();
+        self.samples.keep(at_hand, self.needed());
     }
 
     /// Transforms windows until one has a candidate; false when samples are missing or all are decided.
-    fn search(&mut self) -> bool {
+    fn search(&mut self, at_hand: AtHand<'_>) -> bool {
         let len = self.transform.len() as u64;
         loop {
             if self.window + len > self.end {
@@ -253,7 +252,7 @@ impl Synchronizer {
                 self.window = last;
             }
             let last = self.closed && self.window + len == self.end;
-            if let Some(lag) = self.candidate() {
+            if let Some(lag) = self.candidate(at_hand) {
                 self.pending = Some(Pending::Candidate(lag));
                 return true;
             }
@@ -267,15 +266,15 @@ impl Synchronizer {
     }
 
     /// The lag that stands out in the present window, if one does.
-    fn candidate(&mut self) -> Option<u64> {
+    fn candidate(&mut self, at_hand: AtHand<'_>) -> Option<u64> {
         let from = self.window - self.begin;
         let open = self.gate.is_open(from);
         let gated = self.config.search == SearchMode::Gated && self.window >= self.open_until;
         if gated && !open {
             return None;
         }
-        let at = (self.window - self.base) as usize;
-        let window = &self.buffer[at..at + self.transform.len()];
+        let len = self.transform.len() as u64;
+        let window = self.samples.view(at_hand, self.window, self.window + len);
         let power = self.transform.run(window);
         // The gate knows most of the energy.
         let stands_out =
@@ -286,7 +285,7 @@ impl Synchronizer {
 
     /// Finds out at which of the starts that the periodic correlation leaves open the sequence begins: a lag stands for
     /// every lag one period away, and for one period of the two, when there are two.
-    fn decide(&mut self, lag: u64) -> bool {
+    fn decide(&mut self, at_hand: AtHand<'_>, lag: u64) -> bool {
         let (period, len) = (self.layout.period() as u64, self.transform.len() as u64);
         let latest = lag + period * (self.layout.periods() as u64 - 1);
         if self.end < latest + len && !self.closed {
@@ -297,8 +296,7 @@ impl Synchronizer {
         for back in 0..2 * self.layout.periods() as u64 {
             let start = latest.saturating_sub(back * period);
             if start >= self.least_lag() && start + len <= self.end {
-                let at = (start - self.base) as usize;
-                let statistic = self.estimator.statistic(&self.buffer, at);
+                let statistic = self.statistic(at_hand, start);
                 if statistic > best.1 {
                     best = (start, statistic);
                 }
@@ -312,15 +310,21 @@ impl Synchronizer {
         true
     }
 
+    /// [`Estimator::statistic`] of the sequence that starts at this lag.
+    fn statistic(&mut self, at_hand: AtHand<'_>, lag: u64) -> f32 {
+        let from = lag - WINDOW_ADVANCE as u64;
+        let len = self.transform.len() as u64;
+        self.estimator.statistic(self.samples.view(at_hand, from, from + len))
+    }
+
     /// Looks for a predicted frame at its place alone.
-    fn expect(&mut self, lag: u64) -> bool {
+    fn expect(&mut self, at_hand: AtHand<'_>, lag: u64) -> bool {
         if self.end < lag + self.transform.len() as u64 && !self.closed {
             self.pending = Some(Pending::Expected(lag));
             return false;
         }
         let whole = lag + self.transform.len() as u64 <= self.end;
-        let at = (lag - self.base) as usize;
-        if whole && self.estimator.statistic(&self.buffer, at) > EXPECTED {
+        if whole && self.statistic(at_hand, lag) > EXPECTED {
             self.pending = Some(Pending::Peak(lag));
         } else {
             self.lose(lag);
@@ -346,15 +350,16 @@ impl Synchronizer {
     }
 
     /// Measures the frame whose sequence starts at this lag and reads its header.
-    fn measure(&mut self, peak: u64) -> bool {
+    fn measure(&mut self, at_hand: AtHand<'_>, peak: u64) -> bool {
         let start = peak - SEQUENCE_START as u64;
         let needed = start + (HEADER_FRAME_LEN + RECENTRE_MAX) as u64;
         if self.end < needed && !self.closed {
             self.pending = Some(Pending::Peak(peak));
             return false;
         }
-        let samples = &self.buffer[..(needed.min(self.end) - self.base) as usize];
-        let measured = self.estimator.run(samples, (peak - self.base) as usize, start);
+        let from = start.saturating_sub(EARLIER).max(self.begin);
+        let samples = self.samples.view(at_hand, from, needed.min(self.end));
+        let measured = self.estimator.run(samples, (peak - from) as usize, start);
         let start = measured.estimate.start;
         let preamble = self.layout.preamble_len() as u64;
         let whole = start >= self.begin && start + preamble <= self.end;
@@ -368,7 +373,7 @@ impl Synchronizer {
             return true;
         }
         let estimate = measured.estimate;
-        let sequence = (start - self.base) as usize + SEQUENCE_START;
+        let sequence = (start - from) as usize + SEQUENCE_START;
         let header = self.demodulator.run_header(samples, sequence, &estimate);
         let len = header.map_or(HEADER_FRAME_LEN, |header| header.frame_len());
         let peek = Box::new(Peek { estimate, header });
@@ -377,15 +382,20 @@ impl Synchronizer {
     }
 
     /// Hands over the frame when its samples are there.
-    fn complete(&mut self, peek: Box<Peek>, until: u64, frames: &mut Vec<Frame>) -> bool {
+    fn complete(
+        &mut self,
+        at_hand: AtHand<'_>,
+        peek: Box<Peek>,
+        until: u64,
+        frames: &mut Vec<Frame>,
+    ) -> bool {
         if self.end < until && !self.closed {
             self.pending = Some(Pending::Measured(peek, until));
             return false;
         }
         let start = peek.estimate.start;
         let first = start.saturating_sub(Frame::LEAD as u64).max(self.begin);
-        let place = |time: u64| (time - self.base) as usize;
-        let samples = self.buffer[place(first)..place(until.min(self.end))].to_vec();
+        let samples = self.samples.view(at_hand, first, until.min(self.end)).to_vec();
         let clipped = self.config.clip_level.map_or(0, |level| {
             let at_level = |s: &&Complex32| s.re.abs() >= level || s.im.abs() >= level;
             samples.iter().filter(at_level).count()
@@ -401,21 +411,15 @@ impl Synchronizer {
         true
     }
 
-    /// Drops samples that no decision needs any more.
-    fn forget(&mut self) {
+    /// The first sample that a decision may still need.
+    fn needed(&self) -> u64 {
         let needed = match &self.pending {
             None | Some(Pending::Candidate(_)) => self.least_lag(),
             // If it is refused, the search goes on with the next window.
             Some(Pending::Peak(peak) | Pending::Expected(peak)) => (*peak).min(self.least_lag()),
             Some(Pending::Measured(peek, _)) => peek.estimate.start + SEQUENCE_START as u64,
         };
-        let back = SEQUENCE_START as u64 + WINDOW_ADVANCE as u64 + 2 * MARGIN;
-        // The gate may lack the last, incomplete block.
-        let needed = needed.saturating_sub(back).min(self.begin + self.gate.wanted());
-        let drop = (needed.max(self.base) - self.base).min(self.buffer.len() as u64) as usize;
-        if drop >= SLACK && drop >= self.buffer.len() / 2 {
-            self.buffer.drain(..drop);
-            self.base += drop as u64;
-        }
+        let back = SEQUENCE_START as u64 + WINDOW_ADVANCE as u64 + EARLIER;
+        needed.saturating_sub(back).max(self.begin)
     }
 }
