@@ -62,7 +62,9 @@ impl Datatype {
 }
 
 /// A type that samples can be read into.
-pub trait IqSample: Copy + Default {
+pub trait IqSample: bytemuck::Pod {
+    /// The format whose bytes, on a little-endian machine, are those of the type: no pass over them is needed.
+    const STORED: Datatype;
     /// Fills `out` from as many samples in `bytes`, stored as `datatype` with this full scale.
     fn decode(datatype: Datatype, bytes: &[u8], full_scale: f32, out: &mut [Self]);
     /// Place and value of the first sample that is infinite or not a number.
@@ -70,6 +72,8 @@ pub trait IqSample: Copy + Default {
 }
 
 impl IqSample for Complex32 {
+    const STORED: Datatype = Datatype::Cf32Le;
+
     fn decode(datatype: Datatype, bytes: &[u8], full_scale: f32, out: &mut [Self]) {
         match datatype {
             Datatype::Cf32Le => {
@@ -101,6 +105,8 @@ impl IqSample for Complex32 {
 
 /// I and Q; 32768 stands for full scale. Floating-point samples are rounded, and clipped at full scale.
 impl IqSample for [i16; 2] {
+    const STORED: Datatype = Datatype::Ci16Le;
+
     fn decode(datatype: Datatype, bytes: &[u8], full_scale: f32, out: &mut [Self]) {
         match datatype {
             Datatype::Cf32Le => {
@@ -217,9 +223,14 @@ impl SampleReader {
     /// Reads so many samples of the present segment; returns the air time of the first.
     fn fill<S: IqSample>(&mut self, out: &mut [S]) -> Result<u64, RecordingError> {
         let Segment { index, time, len } = self.current;
-        self.bytes.resize(out.len() * self.datatype.sample_bytes(), 0);
-        self.file.read_exact(&mut self.bytes).map_err(io(&self.path, "read"))?;
-        S::decode(self.datatype, &self.bytes, self.full_scale, out);
+        if S::STORED == self.datatype && cfg!(target_endian = "little") {
+            let bytes = bytemuck::cast_slice_mut(out);
+            self.file.read_exact(bytes).map_err(io(&self.path, "read"))?;
+        } else {
+            self.bytes.resize(out.len() * self.datatype.sample_bytes(), 0);
+            self.file.read_exact(&mut self.bytes).map_err(io(&self.path, "read"))?;
+            S::decode(self.datatype, &self.bytes, self.full_scale, out);
+        }
         if let Some((bad, found)) = S::not_finite(out) {
             let sample = index + bad as u64;
             let byte = sample * self.datatype.sample_bytes() as u64;
@@ -371,7 +382,17 @@ mod tests {
                 prop_assert!(!out.is_empty() && out.len() <= max);
                 all.extend_from_slice(&out);
             }
-            prop_assert_eq!(all, samples);
+            prop_assert_eq!(&all, &samples);
+
+            // Read as they are stored, and as another type.
+            let mut reader = open_iq(&path).unwrap();
+            let (mut numbers, mut integers) = (vec![Complex32::ZERO; max], vec![[0; 2]; max]);
+            let Some((0, count)) = reader.read_into(&mut numbers).unwrap() else { panic!() };
+            prop_assert_eq!(&numbers[..count], &samples[..max.min(len)]);
+            if let Some((time, count)) = reader.read_into(&mut integers).unwrap() {
+                prop_assert_eq!((time, integers[0][1]), (max as u64, -16384));
+                prop_assert!(integers[..count].iter().all(|x| x[0] == 32767));
+            }
         }
     }
 }
