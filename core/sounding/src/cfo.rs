@@ -18,11 +18,12 @@ use crate::despread::{CIRCULAR_GROUPS, Despreader, GROUP, GROUPS, Groups, TONE_P
 use crate::kernels::TapRow;
 use crate::layout::{FrameLayout, PEAK_TAP, TAPS, TONE_PERIOD};
 use crate::model::{Gram, MAX_TAPS, Model, Tap, Vector};
-use crate::rotate::widen;
+use crate::rotate::{narrow, widen};
+use crate::simd;
 
 /// Distance, in groups, of the pairs that give the first value: unambiguous within ±19.5 kHz.
 const FIRST_LAG: usize = 8;
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 1;
 const NEWTON_STEPS: usize = 4;
 /// Half of the sequence, in samples, over which a Newton step may turn the phase by at most 0.5, and beyond which another
 /// step follows when it was more than 0.02.
@@ -36,6 +37,8 @@ pub(crate) struct CfoEstimator {
     gram: Gram,
     /// Middle of each group and of each piece of the tone, from the instant at which phases are kept.
     times: [f64; GROUPS],
+    /// The same, in halves of the sequence.
+    halves: [f32; GROUPS],
     tone_times: [f64; TONE_PIECES],
     /// v\[l\]*: turns of the tone on each tap, undone.
     steering: [Complex64; TAPS],
@@ -57,6 +60,7 @@ impl CfoEstimator {
         Self {
             gram: Gram::new(layout),
             times,
+            halves: times.map(|t| (t / HALF) as f32),
             tone_times: Despreader::tone_times(),
             steering: std::array::from_fn(|l| {
                 Complex64::from_polar(1.0, turn * (l as f64 - PEAK_TAP as f64))
@@ -111,16 +115,13 @@ impl CfoEstimator {
     /// [`MAX_TAPS`]) lists the taps that stand out.
     pub(crate) fn rest(&self, groups: &Groups, tone: &Tone, taps: &[Tap]) -> Rest {
         let taps = &taps[..taps.len().min(MAX_TAPS)];
-        let mut rows = [[Complex64::ZERO; GROUPS]; MAX_TAPS];
-        for (row, t) in rows.iter_mut().zip(taps) {
-            *row = std::array::from_fn(|g| widen(tap(&groups[g], t.place)));
-        }
         let model = Model::new(&self.gram, taps);
         let mut omega = 0.0;
         let mut white = [Complex64::ZERO; MAX_TAPS];
         for _ in 0..NEWTON_STEPS {
-            let b = self.correlations(&rows, tone, taps, omega);
-            let [zeroth, first, second] = b.map(|b| model.whiten(&b));
+            let b = self.correlations(groups, tone, taps, omega);
+            let (zeroth, first) = (model.whiten(&b[0]), model.whiten(&b[1]));
+            let second = model.whiten(&b[2]);
             white = zeroth;
             let slope = 2.0 * inner(&first, &white);
             let curvature = 2.0 * (inner(&second, &white) + inner(&first, &first));
@@ -137,18 +138,19 @@ impl CfoEstimator {
         let strongest = (0..taps.len())
             .max_by(|&a, &b| channel[a].norm_sqr().total_cmp(&channel[b].norm_sqr()))
             .map_or(PEAK_TAP, |i| taps[i].place);
-        Rest { omega, strongest, evenness: evenness(&rows[..taps.len()], &channel) }
+        Rest { omega, strongest, evenness: evenness(groups, taps, &channel) }
     }
 
     /// b and its first two derivatives by δ, at δ = `omega`.
     fn correlations(
         &self,
-        rows: &[[Complex64; GROUPS]; MAX_TAPS],
+        groups: &Groups,
         tone: &Tone,
         taps: &[Tap],
         omega: f64,
     ) -> [Vector; 3] {
-        let turns: [_; GROUPS] = phasors(&self.times, omega);
+        let turns: [Complex64; GROUPS] = phasors(&self.times, omega);
+        let moments = simd::moments(groups, &turns.map(narrow), &self.halves);
         let tone_turns: [_; TONE_PIECES] = phasors(&self.tone_times, omega);
         // Of the tone's edges, one turn does for all taps: their middles are 16 samples from it at most.
         let edge_turns: [_; 2] = phasors(&Despreader::edge_times(PEAK_TAP), omega);
@@ -157,23 +159,24 @@ impl CfoEstimator {
             pieces.add(x * turn, t);
         }
         let mut b = [[Complex64::ZERO; MAX_TAPS]; 3];
-        for (i, tap) in taps.iter().enumerate() {
+        for (i, t) in taps.iter().enumerate() {
             let mut of_tone = pieces;
-            let times = Despreader::edge_times(tap.place);
-            of_tone.add(tone.head[tap.place] * edge_turns[0], times[0]);
-            of_tone.add(tone.tail[tap.place] * edge_turns[1], times[1]);
-            let mut sums = Moments::default();
-            for ((x, turn), &t) in rows[i].iter().zip(&turns).zip(&self.times) {
-                sums.add(x * turn, t);
-            }
-            let steering = self.steering[tap.place];
-            for (k, factor) in [Complex64::ONE, -Complex64::I, -Complex64::ONE].iter().enumerate() {
-                b[k][i] = (sums.0[k] + steering * of_tone.0[k]) * factor;
+            let times = Despreader::edge_times(t.place);
+            of_tone.add(tone.head[t.place] * edge_turns[0], times[0]);
+            of_tone.add(tone.tail[t.place] * edge_turns[1], times[1]);
+            let steering = self.steering[t.place];
+            for k in 0..b.len() {
+                let chips = widen(tap(&moments[k], t.place)) * HALF.powi(k as i32);
+                b[k][i] = (chips + steering * of_tone.0[k]) * FACTORS[k];
             }
         }
         b
     }
 }
+
+/// (−j)^k: each derivative by δ brings one.
+const FACTORS: [Complex64; 3] =
+    [Complex64::ONE, Complex64::new(0.0, -1.0), Complex64::new(-1.0, 0.0)];
 
 /// Σ x, Σ t·x and Σ t²·x.
 #[derive(Clone, Copy, Default)]
@@ -200,11 +203,14 @@ fn inner(a: &Vector, b: &Vector) -> f64 {
 }
 
 /// (Σ P)²/(n·Σ P²) over the shares P of the circular groups in the fit: 1 when all agree.
-fn evenness(rows: &[[Complex64; GROUPS]], channel: &Vector) -> f32 {
+fn evenness(groups: &Groups, taps: &[Tap], channel: &Vector) -> f32 {
     let (mut sum, mut squares) = (0.0, 0.0);
-    for g in 1..=CIRCULAR_GROUPS {
-        let share: f64 =
-            rows.iter().zip(channel).map(|(row, h)| h.re * row[g].re + h.im * row[g].im).sum();
+    for group in &groups[1..=CIRCULAR_GROUPS] {
+        let mut share = 0.0;
+        for (t, h) in taps.iter().zip(channel) {
+            let c = widen(tap(group, t.place));
+            share += h.re * c.re + h.im * c.im;
+        }
         sum += share;
         squares += share * share;
     }

@@ -135,10 +135,12 @@ impl Despreader {
 
     /// The groups of the circular window, with the carrier offset in them.
     pub(crate) fn raw(&self) -> [TapRow; CIRCULAR_GROUPS] {
-        std::array::from_fn(|g| {
+        let mut groups = [[[0.0; LANES]; TAP_LANES]; CIRCULAR_GROUPS];
+        for (g, group) in groups.iter_mut().enumerate() {
             let (first, last) = pieces_of(g + 1);
-            simd::sum(&self.pieces[first..last])
-        })
+            *group = simd::sum(&self.pieces[first..last]);
+        }
+        groups
     }
 
     /// The groups, with the carrier offset `omega` (radians a sample) taken off.
@@ -157,10 +159,12 @@ impl Despreader {
         for p in [LAST - 1, LAST] {
             turns[p] = narrow(turn(p));
         }
-        std::array::from_fn(|g| {
+        let mut groups = [[[0.0; LANES]; TAP_LANES]; GROUPS];
+        for (g, group) in groups.iter_mut().enumerate() {
             let (first, last) = pieces_of(g);
-            simd::merge(&self.pieces[first..last], &turns[first..last])
-        })
+            *group = simd::merge(&self.pieces[first..last], &turns[first..last]);
+        }
+        groups
     }
 
     /// The tone, with the carrier offset `omega` taken off.

@@ -223,6 +223,38 @@ pub(crate) fn merge<S: Simd>(simd: S, rows: &[TapRow], turns: &[Complex32]) -> T
     rows_of(simd, sum)
 }
 
+/// Σ x\[p\], Σ t\[p\]·x\[p\] and Σ t\[p\]²·x\[p\], x\[p\] = rows\[p\]·turns\[p\].
+#[inline(always)]
+pub(crate) fn moments<S: Simd>(
+    simd: S,
+    rows: &[TapRow],
+    turns: &[Complex32],
+    times: &[f32],
+) -> [TapRow; 3] {
+    const HALF: usize = TAP_LANES / 2;
+    let mut out = [[[0.0; LANES]; TAP_LANES]; 3];
+    for i in 0..HALF {
+        let mut sums = [[simd.splat(0.0); 2]; 3];
+        for ((row, turn), &t) in rows.iter().zip(turns).zip(times) {
+            let (c, s, t) = (simd.splat(turn.re), simd.splat(turn.im), simd.splat(t));
+            let (re, im) = (simd.load(&row[i]), simd.load(&row[HALF + i]));
+            let mut x = [
+                simd.sub(simd.mul(re, c), simd.mul(im, s)),
+                simd.add(simd.mul(re, s), simd.mul(im, c)),
+            ];
+            for sums in &mut sums {
+                *sums = [simd.add(sums[0], x[0]), simd.add(sums[1], x[1])];
+                x = [simd.mul(x[0], t), simd.mul(x[1], t)];
+            }
+        }
+        for (out, sums) in out.iter_mut().zip(sums) {
+            simd.store(sums[0], &mut out[i]);
+            simd.store(sums[1], &mut out[HALF + i]);
+        }
+    }
+    out
+}
+
 /// |x|² of four complex numbers, each twice.
 #[inline(always)]
 fn powers<S: Simd>(simd: S, x: S::F) -> S::F {
@@ -401,16 +433,21 @@ mod tests {
         despread(Portable, &r, &chips, &bounds, &mut rows);
         let turns = [Complex32::new(0.6, 0.8), Complex32::new(0.0, 1.0), Complex32::ONE];
         let merged = merge(Portable, &rows, &turns);
+        let times = [-0.7, 0.1, 0.9];
+        let moments = moments(Portable, &rows, &turns, &times);
         for l in 0..32 {
-            let mut sum = Complex32::ZERO;
+            let (mut sum, mut weighted) = (Complex32::ZERO, Complex32::ZERO);
             for p in 0..3 {
                 let plain: Complex32 =
                     (bounds[p]..bounds[p + 1]).map(|n| r[n] * chips[39 - n + l]).sum();
                 let value = |row: &TapRow| Complex32::new(row[l / 8][l % 8], row[4 + l / 8][l % 8]);
                 assert!((value(&rows[p]) - plain).norm() < 1e-5);
                 sum += plain * turns[p];
+                weighted += plain * turns[p] * times[p] * times[p];
                 if p == 2 {
                     assert!((value(&merged) - sum).norm() < 1e-5);
+                    assert!((value(&moments[0]) - sum).norm() < 1e-5);
+                    assert!((value(&moments[2]) - weighted).norm() < 1e-5);
                 }
             }
         }

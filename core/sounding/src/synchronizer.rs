@@ -42,8 +42,9 @@ const MARGIN: u64 = 16;
 /// Samples before the presumed start that a measurement may look at: the strongest path may turn out to be earlier, and
 /// other paths are earlier than it.
 const EARLIER: u64 = 2 * MARGIN;
-/// The gate stays open for so many samples behind a frame: the next one may follow at once.
-const OPEN_BEHIND: u64 = 2048;
+/// Windows that begin so many samples behind a frame are looked at whatever their energy: frames may follow so closely
+/// that the gate's floor never sees the noise between them, which takes 1023 samples at most.
+const OPEN_BEHIND: u64 = 1536;
 /// Latest time of samples.
 const MAX_TIME: u64 = u64::MAX / 2;
 

@@ -92,6 +92,8 @@ dispatched! {
     fn despread(samples: &[Complex32], chips: &[f32], bounds: &[usize], out: &mut [TapRow]);
     /// [`kernels::sum`].
     fn sum(rows: &[TapRow]) -> TapRow;
+    /// [`kernels::moments`].
+    fn moments(rows: &[TapRow], turns: &[Complex32], times: &[f32]) -> [TapRow; 3];
     /// [`kernels::merge`].
     fn merge(rows: &[TapRow], turns: &[Complex32]) -> TapRow;
     /// [`kernels::turn`].
@@ -142,6 +144,9 @@ mod tests {
         kernels::despread(Portable, &r[..100], &chips, &[0, 31, 100], &mut rows[1]);
         assert_eq!(rows[0], rows[1]);
         assert_eq!(sum(&rows[0]), kernels::sum(Portable, &rows[0]));
+        let times = [0.3, -0.7];
+        let plain = kernels::moments(Portable, &rows[0], &r, &times);
+        assert_eq!(moments(&rows[0], &r, &times), plain);
         assert_eq!(merge(&rows[0], &r), kernels::merge(Portable, &rows[0], &r));
 
         let mut turned = [vec![Complex32::ZERO; 1023], vec![Complex32::ZERO; 1023]];
