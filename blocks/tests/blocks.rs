@@ -233,6 +233,31 @@ fn the_channel_estimator_reads_frames_in_any_batches() {
     assert!(read.iter().all(|f| !f.clipped && f.direction == Direction::Forward));
 }
 
+/// A patient channel estimator tells what an eager one tells, at the end at the latest.
+#[test]
+fn measurements_may_be_late_and_none_is_lost() {
+    let (samples, tags, _) = transceive(gates(), 1 << 16);
+    let (frames, progress) = synchronize(pieces(&samples, &tags, &[]));
+    let run = |patience: Air| {
+        let block = ChannelEstimator::new(&SoundingConfig::default(), Hooks::default()).unwrap();
+        let mut mocker = Mocker::new(block.with_patience(patience));
+        for frame in &frames {
+            let detections = Detections { frames: vec![frame.clone()], progress };
+            mocker.post("frames", pack(detections)).unwrap();
+        }
+        mocker.run();
+        assert!(ends(&mut mocker, "frames"));
+        mocker.run();
+        let lists = messages(mocker.take_messages(), 0);
+        let told = lists.len();
+        let lists = lists.iter().map(|m| unpack::<Measurements>(m).unwrap().list);
+        (told, lists.flatten().map(|m| (m.estimate, m.frame)).collect::<Vec<_>>())
+    };
+    let (eager, patient) = (run(0), run(1 << 30));
+    assert_eq!((eager.0, eager.1.len(), patient.0), (3, 3, 1));
+    assert!(eager.1 == patient.1);
+}
+
 /// Notes what a radio is told.
 #[derive(Clone, Default)]
 struct Note(Arc<Mutex<Vec<String>>>);

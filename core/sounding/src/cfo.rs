@@ -142,13 +142,7 @@ impl CfoEstimator {
     }
 
     /// b and its first two derivatives by δ, at δ = `omega`.
-    fn correlations(
-        &self,
-        groups: &Groups,
-        tone: &Tone,
-        taps: &[Tap],
-        omega: f64,
-    ) -> [Vector; 3] {
+    fn correlations(&self, groups: &Groups, tone: &Tone, taps: &[Tap], omega: f64) -> [Vector; 3] {
         let turns: [Complex64; GROUPS] = phasors(&self.times, omega);
         let moments = simd::moments(groups, &turns.map(narrow), &self.halves);
         let tone_turns: [_; TONE_PIECES] = phasors(&self.tone_times, omega);

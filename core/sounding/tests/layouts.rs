@@ -74,6 +74,29 @@ fn both_layouts_and_modes_find_every_frame_at_its_place() {
 }
 
 /// A frame of two periods of which the first is missing must not be taken for one that starts half a sequence later.
+/// Frames so close to each other that the gate's floor never sees the noise between them.
+#[test]
+fn frames_that_follow_closely_are_found_though_the_floor_is_theirs() {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    for layout in LAYOUTS {
+        let burst = Synthesizer::with_layout(layout).burst(None, &[], &[]).unwrap();
+        let mut samples = noise(400_000, 0.3, &mut rng);
+        let (mut at, mut truths) = (1000, Vec::new());
+        while at + 3000 < samples.len() as u64 {
+            let truth = Truth::draw(at, 1.0, &mut rng);
+            truth.receive(&burst, 0, &mut samples);
+            truths.push(truth);
+            at += burst.len() as u64 + rng.random_range(20..1000);
+        }
+        let config = SoundingConfig { layout, ..Default::default() };
+        let frames = frames_of(&config, &samples);
+        assert_eq!(frames.len(), truths.len(), "{layout:?}");
+        for (frame, truth) in frames.iter().zip(&truths) {
+            assert!(frame.start().abs_diff(truth.strongest()) <= 16);
+        }
+    }
+}
+
 #[test]
 fn the_second_period_alone_is_no_frame() {
     let (samples, truths) = stream(FrameLayout::Double, 20.0, 20_000, 12);
