@@ -12,7 +12,7 @@ use crqkd_blocks::radio::air::{AirRadio, Propagation, VirtualAir};
 use crqkd_blocks::radio::faulty::faulty;
 use crqkd_blocks::radio::{Radio, RadioError, RadioTx};
 use crqkd_forwarding::WireMessage;
-use crqkd_keys::{Group, MemoryStore};
+use crqkd_keys::{Forgetful, Group};
 use futuresdr::num_complex::Complex32;
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ pub fn loopback(
             tx,
             radio,
             rng: simulated_rng(config.seed, role),
-            store: Box::new(MemoryStore::new()),
+            store: Box::new(Forgetful),
             begin: begin(role, supply.unwrap_or_default(), config.groups),
         })?;
     }

@@ -15,7 +15,7 @@ use crqkd_blocks::{
 use crqkd_forwarding::{
     Eve, EveConfig, Peer, Plan, Qap, QapConfig, Sequencer, Station, User, UserConfig, WireMessage,
 };
-use crqkd_keys::{MemoryStore, Store};
+use crqkd_keys::{Forgetful, Store};
 use crqkd_otp::OtpCodec;
 use futuresdr::prelude::*;
 use rand::RngCore;
@@ -106,7 +106,7 @@ pub fn user<R: Radio<Wire = WireMessage>>(
     let config = UserConfig { id: Role::user(cell), qap: Role::qap(cell) };
     let station = User::new(outfit.plan.clone(), config, rng);
     let sequencer = Sequencer::new(station, outfit.plan, &[], 0);
-    add(fg, radio, tx, sequencer, Box::new(MemoryStore::new()), outfit)
+    add(fg, radio, tx, sequencer, Box::new(Forgetful), outfit)
 }
 
 /// Adds an eavesdropper to a flowgraph.
@@ -123,7 +123,7 @@ pub fn eve<R: Radio<Wire = WireMessage>>(
     let config = EveConfig { qap: Role::qap(cell), user: Role::user(cell) };
     let station = Eve::new(outfit.plan.clone(), config);
     let sequencer = Sequencer::new(station, outfit.plan, &[], 0);
-    add(fg, radio, tx, sequencer, Box::new(MemoryStore::new()), outfit)
+    add(fg, radio, tx, sequencer, Box::new(Forgetful), outfit)
 }
 
 fn add<R: Radio<Wire = WireMessage>, S: Station + Send + 'static>(

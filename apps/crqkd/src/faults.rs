@@ -80,9 +80,10 @@ const SMALL: &str = include_str!("../../../data/scenarios/hall-small.toml");
 const MATRIX: [(&str, [f64; 3]); 16] = [
     ("drop", [1.0, 1e3, 1e5]),
     ("slip", [1.0, 1e3, 1e5]),
-    ("duplicate", [1.0, 1e3, 1e5]),
+    ("duplicate", [1.0, 30.0, 1e3]),
     ("repeat", [1.0, 1e3, 1e5]),
-    ("late", [1.0, 200.0, 20_000.0]),
+    // One within the guard, one beyond it, one beyond the turnaround.
+    ("late", [100.0, 200.0, 20_000.0]),
     ("clip", [1.0, 0.3, 0.05]),
     ("gain", [3.0, -10.0, 30.0]),
     ("dc", [0.03, 0.3, 3.0]),
@@ -91,8 +92,10 @@ const MATRIX: [(&str, [f64; 3]); 16] = [
     ("cfo", [5e3, -25e3, 50e3]),
     ("burst", [0.0, 15.0, 30.0]),
     ("tone", [0.0, 15.0, 30.0]),
-    ("miss", [10.0, 2.0, 1.0]),
-    ("twice", [0.0, 10_000.0, 40_000.0]),
+    ("miss", [5.0, 2.0, 1.0]),
+    // At once, in the next control slot, and in that of the next probe: half a period of the small hall or a whole one
+    // from the start of a burst.
+    ("twice", [0.0, 90_281.0, 184_465.0]),
     ("stall", [0.1, 0.5, 2.0]),
 ];
 

@@ -15,7 +15,7 @@ use crqkd_flowgraphs::{
     Assembly, Finished, Notice, Role, RunOptions, Running, Seat, begin, simulated_rng,
 };
 use crqkd_forwarding::{Counters, Event};
-use crqkd_keys::{Group, MemoryStore};
+use crqkd_keys::{Forgetful, Group};
 use crqkd_node::air::Address;
 use crqkd_node::radio::{RadioSpec, open_radio};
 use crqkd_recording::{Datatype, RunWriter};
@@ -23,7 +23,7 @@ use crqkd_scenario::Scenario;
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -104,13 +104,47 @@ struct NodeReport {
     /// Air time at the end, in seconds.
     air_s: f64,
     ending: Option<String>,
-    /// Channel key of each window (simulations only).
-    windows: Vec<(u32, String)>,
-    /// Groups of quantum key that were opened: user, or eavesdropper (simulations only).
-    groups: Vec<(u64, String)>,
-    keys: Vec<NodeKey>,
+    /// Channel key of windows, the last ones (simulations only).
+    windows: Latest<(u32, String)>,
+    /// Groups of quantum key that were opened, the last ones: user, or eavesdropper (simulations only).
+    groups: Latest<(u64, String)>,
+    keys: Latest<NodeKey>,
+    /// How many there were of each.
+    made: Made,
     counters: Counters,
     ignored_frames: u64,
+}
+
+/// The last things of a kind: a role may run for months.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Latest<T>(VecDeque<T>);
+
+/// Things of a kind that a report shows.
+const SHOWN: usize = 128;
+
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Latest(VecDeque::with_capacity(SHOWN))
+    }
+}
+
+impl<T> Latest<T> {
+    fn push(&mut self, one: T, made: &mut u64) {
+        *made += 1;
+        if self.0.len() == SHOWN {
+            self.0.pop_front();
+        }
+        self.0.push_back(one);
+    }
+}
+
+/// Counts of what came out of a run.
+#[derive(Default, Serialize)]
+struct Made {
+    windows: u64,
+    groups: u64,
+    keys: u64,
 }
 
 #[derive(Serialize)]
@@ -148,7 +182,7 @@ pub(crate) fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
             Some(seed) => simulated_rng(seed, role),
             None => Box::new(rand::rngs::OsRng.unwrap_err()),
         },
-        store: Box::new(MemoryStore::new()),
+        store: Box::new(Forgetful),
         begin: begin(role, vec![(0, groups)], scenario.groups),
     })?;
     let mut report = NodeReport::new(role, &scenario, &spec, seed);
@@ -302,9 +336,10 @@ impl NodeReport {
             authenticated: false,
             air_s: 0.0,
             ending: None,
-            windows: Vec::new(),
-            groups: Vec::new(),
-            keys: Vec::new(),
+            windows: Latest::default(),
+            groups: Latest::default(),
+            keys: Latest::default(),
+            made: Made::default(),
             counters: Counters::default(),
             ignored_frames: 0,
         }
@@ -319,7 +354,6 @@ impl NodeReport {
     ) -> Result<Finished> {
         let bar = progress::bar(scenario.groups.into(), &format!("{}: groups", self.role));
         let direction = self.role.hears();
-        let (mut windows, mut groups) = (BTreeMap::new(), BTreeMap::new());
         let mut written = Ok(());
         let finished = guarded(running, None, |_, notice| match notice {
             Notice::Event(event) => match event.event {
@@ -332,19 +366,22 @@ impl NodeReport {
             Notice::Key(key) => {
                 let fingerprint = key.bits.fingerprint().to_string();
                 tracing::info!("key {} of {} bits: {fingerprint}", key.key, key.bits.len());
-                self.keys.push(NodeKey {
+                let shown = NodeKey {
                     key_id: key.key.to_string(),
                     block: key.block,
                     groups: key.groups.len(),
                     bits: key.bits.len(),
                     fingerprint,
-                });
+                };
+                self.keys.push(shown, &mut self.made.keys);
             }
             Notice::Window(window) if window.direction == direction => {
-                windows.insert(window.window.0, window.soft.bits.fingerprint().to_string());
+                let print = window.soft.bits.fingerprint().to_string();
+                self.windows.push((window.window.0, print), &mut self.made.windows);
             }
             Notice::Opened(opened) => {
-                groups.insert(opened.group.id.0, opened.group.bits.fingerprint().to_string());
+                let print = opened.group.bits.fingerprint().to_string();
+                self.groups.push((opened.group.id.0, print), &mut self.made.groups);
             }
             Notice::Observation(probe) => {
                 if let Some(file) = probes
@@ -359,16 +396,13 @@ impl NodeReport {
             written.and_then(|()| file.flush()).context("--probes")?;
         }
         bar.finish_and_clear();
-        self.windows = windows.into_iter().collect();
-        self.groups = groups.into_iter().collect();
-        self.keys.sort_by_key(|key| key.block);
         finished
     }
 
     /// Everything that was asked of the role is there.
     fn complete(&self) -> bool {
         let done = self.ending.as_deref() == Some("Done");
-        done && (self.role.radio() != Kind::User || !self.keys.is_empty())
+        done && (self.role.radio() != Kind::User || self.made.keys > 0)
     }
 
     fn print(&self, json: bool) -> Result<()> {
@@ -378,12 +412,12 @@ impl NodeReport {
             return Ok(());
         }
         let ending = self.ending.as_deref().unwrap_or("stopped");
-        let (role, air_s, windows) = (self.role, self.air_s, self.windows.len());
+        let (role, air_s, windows) = (self.role, self.air_s, self.made.windows);
         writeln!(
             out,
             "{role}: {ending} after {air_s:.1} s of air, {windows} windows of channel key"
         )?;
-        for key in &self.keys {
+        for key in &self.keys.0 {
             let NodeKey { key_id, bits, groups, fingerprint, .. } = key;
             writeln!(out, "key {key_id} ({bits} bits of {groups} groups): {fingerprint}")?;
         }

@@ -7,7 +7,7 @@
 //! | [`Group`], [`Mark`], [`GroupMarks`] | quantum key: the bits, and how far a group has come |
 //! | [`KeyBuffer`] | the secret material of one station: groups and pads |
 //! | [`Authenticator`], [`AuthPool`], [`Transcript`] | Wegman-Carter tags: pads by index, each used once |
-//! | [`Record`], [`Store`], [`MemoryStore`] | marks that must be durable before anything is sent |
+//! | [`Record`], [`Store`], [`MemoryStore`], [`Forgetful`] | marks that must be durable before anything is sent |
 //!
 //! ```
 //! use crqkd_bits::SecretBits;
@@ -46,4 +46,4 @@ pub use key_buffer::KeyBuffer;
 pub use marks::{GroupMarks, Mark, MarkCounts};
 pub use pad::{Pad, PadRef};
 pub use pad_store::{PadCounts, PadStore};
-pub use record::{MemoryStore, Record, Store};
+pub use record::{Forgetful, MemoryStore, Record, Store};

@@ -5,6 +5,7 @@ use crqkd_keys::{Group, GroupId, Pad};
 use crqkd_polar::{AdaptiveDecoder, Outcome, PolarCode};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::chance;
 use crate::llr::{box_plus, flip};
 use crate::{
     Attempts, Ciphertext, CiphertextMode, Combined, ConfigError, Decision, Opening, OtpConfig,
@@ -100,7 +101,9 @@ impl OtpCodec {
         Ok(Self { config, code, decoder, llr, message })
     }
 
-    /// Opens what was received with one's own pad. Whatever comes of it, the pad is spent.
+    /// Opens what was received with one's own pad. Whatever comes of it, the pad is spent. A group is refused, although
+    /// its check holds, when it is no nearer to what was received than chance puts some group: then the pads have nothing
+    /// in common (2^−12 is the share of such ciphertexts that may pass both, a bound).
     ///
     /// # Errors
     /// When a length is not the code's, or the ciphertext came another way than the configuration says.
@@ -111,7 +114,7 @@ impl OtpCodec {
         pad: Pad,
     ) -> Result<Opening, OtpError> {
         self.receive(group, received, pad)?;
-        let opening = match self.decoder.decode(&self.llr, &mut self.message) {
+        let opening = match self.decode(None) {
             Outcome::Decoded { path_metric, corrected } => {
                 let bits = BitString::from_bits(&self.message).into();
                 Opening::Decoded { group: Group { id: group, bits }, corrected, path_metric }
@@ -147,9 +150,9 @@ impl OtpCodec {
         for (sum, llr) in sum.llr.iter_mut().zip(&self.llr) {
             *sum += llr;
         }
-        let mut outcome = self.decoder.decode(&sum.llr, &mut self.message);
+        let mut outcome = self.decode(Some(&sum.llr));
         if !outcome.is_decoded() && sum.count > 1 {
-            outcome = self.decoder.decode(&self.llr, &mut self.message);
+            outcome = self.decode(None);
         }
         let combined = match outcome {
             Outcome::Decoded { .. } => {
@@ -166,6 +169,19 @@ impl OtpCodec {
         };
         self.wipe();
         Ok(combined)
+    }
+
+    /// Decodes a sum of attempts, or this one. A codeword that chance explains counts as none, whatever its check says.
+    fn decode(&mut self, sum: Option<&[f32]>) -> Outcome {
+        let llr = sum.unwrap_or(&self.llr);
+        match self.decoder.decode(llr, &mut self.message) {
+            Outcome::Decoded { path_metric, .. }
+                if !chance::is_significant(llr, path_metric, self.code.k()) =>
+            {
+                Outcome::Failed
+            }
+            outcome => outcome,
+        }
     }
 
     /// LLRs of the codeword from ciphertext and pad.

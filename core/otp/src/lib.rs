@@ -43,9 +43,11 @@
 //! | `rate` | [`KdrTracker`], [`RateLadder`]: the code length that a link's KDR asks for |
 //! | `ciphertext` | [`Ciphertext`], [`Received`], [`Opening`] |
 //! | `llr` | sign flip and box-plus |
+//! | `chance` | which decoded groups chance explains |
 //! | `error` | [`ConfigError`], [`OtpError`] |
 
 mod attempts;
+mod chance;
 mod ciphertext;
 mod codec;
 mod config;

@@ -386,3 +386,26 @@ fn the_store_gives_no_bit_into_two_pads() {
     assert!(store.take(&place(127, 128)).is_err(), "one bit in common");
     assert!(store.take(&place(128, 128)).is_ok(), "the other half is fresh");
 }
+
+#[test]
+fn a_group_under_an_unrelated_pad_is_refused_though_its_check_holds() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    // Of 3000, the check of 11 bits alone lets 12 pass.
+    for decision in [Decision::Hard, Decision::Soft] {
+        let mut codec = codec(OtpConfig { n: 256, k: 96, decision, ..OtpConfig::default() });
+        let mut earlier = None;
+        for _ in 0..1500 {
+            let group = group(&mut rng, 96);
+            let ciphertext = codec.encrypt(&group, duplicate(&pads(&mut rng, 256, 0.1)[0]));
+            let other = duplicate(&pads(&mut rng, 256, 0.1)[0]);
+            let ciphertext = ciphertext.unwrap().bits;
+            let received = Received::Exact(ciphertext);
+            match codec.decrypt_combined(group.id, &received, other, earlier.take()).unwrap() {
+                Combined::Decoded { corrected, .. } => panic!("{corrected} bits were corrected"),
+                Combined::Again(attempts) => {
+                    earlier = Some(attempts).filter(|attempts| attempts.count() < 8);
+                }
+            }
+        }
+    }
+}

@@ -43,6 +43,8 @@ const ROLES: [(&str, &str); 5] =
     [("qap", "qap1"), ("user", "alice"), ("eve", "eve1"), ("qap", "qap2"), ("user", "bob")];
 /// Between two looks at the processes' memory.
 const LOOK: Duration = Duration::from_millis(500);
+/// Parts of the second half for the slope of memory.
+const PARTS: usize = 12;
 /// What is to be reached.
 const TIMES_REAL_TIME: f64 = 10.0;
 
@@ -77,7 +79,8 @@ pub(super) fn run(args: &AirArgs) -> Result<Outcome> {
         scenario.forwarding.max_air_time_s = seconds;
         scenario.forwarding.validate().context("--seconds")?;
         // More than the air can carry.
-        scenario.groups = (seconds * 2.0) as u32 + 8;
+        let bits_s = scenario.forwarding.probe_rate_hz * scenario.channel_key.carriers.len() as f64;
+        scenario.groups = (seconds * bits_s / scenario.otp.n as f64) as u32 + 8;
     }
     let dir = std::env::temp_dir().join(format!("crqkd-bench-{}", std::process::id()));
     fs::create_dir(&dir).with_context(|| format!("{}", dir.display()))?;
@@ -126,7 +129,8 @@ fn processes(args: &AirArgs, scenario: &Scenario, dir: &Path) -> Result<Ran> {
     let start = |name: &'static str, args_of: &[&str]| -> Result<Watched> {
         let mut command = Command::new(&program);
         command.args(args_of).args(["--json", "--seed", &args.seed.to_string(), "--scenario"]);
-        command.arg(&file).stdout(File::create(dir.join(name))?).stderr(Stdio::null());
+        command.arg(&file).stdout(File::create(dir.join(name))?);
+        command.stdin(Stdio::null()).stderr(File::create(dir.join(format!("{name}.err")))?);
         Ok(Watched { name, child: command.spawn()?, memory: Vec::new(), cpu_s: 0.0 })
     };
     let mut all = vec![start("air", &["air", "--listen", &socket, "--radios", RADIOS])?];
@@ -155,9 +159,17 @@ fn processes(args: &AirArgs, scenario: &Scenario, dir: &Path) -> Result<Ran> {
         std::thread::sleep(LOOK);
     }
     bar.finish_and_clear();
+    for process in &mut all {
+        // 1: not all groups crossed the air in its time.
+        let status = process.child.wait()?;
+        if !status.code().is_some_and(|code| code <= 1) {
+            let said = fs::read_to_string(dir.join(format!("{}.err", process.name)))?;
+            bail!("{} has ended with {status}; it said: {}", process.name, said.trim_end());
+        }
+    }
     let said = |name: &str| -> Result<Value> {
         let text = fs::read_to_string(dir.join(name))?;
-        serde_json::from_str(&text).with_context(|| format!("{name} has failed"))
+        serde_json::from_str(&text).with_context(|| format!("what {name} has printed"))
     };
     let air = said("air")?;
     let number = |key: &str| air[key].as_f64().with_context(|| format!("air: no {key}"));
@@ -206,15 +218,20 @@ impl Watched {
         }
     }
 
-    /// Least squares over the second half.
+    /// Least squares over the second half, on the means of [`PARTS`] parts of it: what is allocated and given back within
+    /// a part must not pass for knowledge of the slope.
     fn slope(&self, times_real_time: f64) -> Memory {
         let half = &self.memory[self.memory.len() / 2..];
-        let n = half.len() as f64;
-        let mean = |f: fn(&(f64, f64)) -> f64| half.iter().map(f).sum::<f64>() / n;
-        let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-        let xx: f64 = half.iter().map(|p| (p.0 - x).powi(2)).sum();
-        let slope = half.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / xx.max(1e-9);
-        let rest: f64 = half.iter().map(|p| (p.1 - y - slope * (p.0 - x)).powi(2)).sum();
+        let mean = |of: &[(f64, f64)], f: fn(&(f64, f64)) -> f64| {
+            of.iter().map(f).sum::<f64>() / of.len().max(1) as f64
+        };
+        let both = |of: &[(f64, f64)]| (mean(of, |p| p.0), mean(of, |p| p.1));
+        let parts: Vec<(f64, f64)> =
+            half.chunks(half.len().div_ceil(PARTS).max(1)).map(both).collect();
+        let (n, (x, y)) = (parts.len() as f64, both(&parts));
+        let xx: f64 = parts.iter().map(|p| (p.0 - x).powi(2)).sum();
+        let slope = parts.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / xx.max(1e-9);
+        let rest: f64 = parts.iter().map(|p| (p.1 - y - slope * (p.0 - x)).powi(2)).sum();
         let error = (rest / (n - 2.0).max(1.0) / xx.max(1e-9)).sqrt();
         // A wall second is so many seconds of air.
         let to_air_hours = 3600.0 / times_real_time.max(1e-9);

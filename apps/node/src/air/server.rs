@@ -176,12 +176,17 @@ impl AirServer {
                 Ok(Some(_)) if Arc::strong_count(&connections) > MAX_CONNECTIONS => {}
                 Ok(Some(stream)) => {
                     let (shared, count) = (Arc::clone(&self.shared), Arc::clone(&connections));
-                    std::thread::spawn(move || {
+                    let served = std::thread::Builder::new().spawn(move || {
                         serve(&shared, stream);
                         drop(count);
                     });
+                    if let Err(error) = served {
+                        (self.shared.noticed)(Noticed::Refused(format!("no thread: {error}")));
+                    }
                 }
                 Ok(None) => std::thread::sleep(TICK),
+                // Its client has gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => break Err(error),
             }
         };

@@ -13,7 +13,7 @@ use crqkd_bits::Fingerprint;
 use crqkd_keys::{Epoch, GroupId, KeyId};
 
 use super::User;
-use super::groups::Holding;
+use super::holdings::Holding;
 use crate::{BlockSeed, ControlFrame, Event, Job, Message, Output, PeerMessage, final_key_len};
 
 /// Groups in a block at most, also when the other user proposes it.
@@ -69,14 +69,14 @@ impl User {
         }
         let held: Vec<GroupId> = self.held().collect();
         let size = usize::from(self.plan.config.groups_per_block);
-        let all_here = self.groups.len() as u64 >= session.total;
+        let all_here = self.groups.total() >= session.total;
         let enough = held.len() >= if all_here { 1 } else { size };
         if !enough {
             return;
         }
         let groups: Vec<_> = held.into_iter().take(size).collect();
         for group in &groups {
-            self.groups.insert(*group, Holding::InBlock);
+            self.groups.set(*group, Holding::InBlock);
         }
         let number = self.next_block;
         self.next_block += 1;
@@ -87,13 +87,13 @@ impl User {
     /// Other user: answers a proposal once every group in it is either here or given up.
     pub(super) fn accept(&mut self, out: &mut Vec<Output>) {
         let (Responder::Idle, Some(proposal)) = (&self.responder, &self.proposal) else { return };
-        if proposal.groups.iter().any(|group| !self.groups.contains_key(group)) {
+        if proposal.groups.iter().any(|group| self.groups.get(*group).is_none()) {
             return;
         }
         let Some(mut proposal) = self.proposal.take() else { return };
-        proposal.groups.retain(|group| self.groups.get(group) == Some(&Holding::Held));
+        proposal.groups.retain(|group| self.groups.get(*group) == Some(Holding::Held));
         for group in &proposal.groups {
-            self.groups.insert(*group, Holding::InBlock);
+            self.groups.set(*group, Holding::InBlock);
         }
         let (block, groups) = (proposal.number, proposal.groups.clone());
         self.tell_peer(PeerMessage::BlockAccept { block, groups });
@@ -408,7 +408,7 @@ impl User {
     }
 
     fn held(&self) -> impl Iterator<Item = GroupId> + '_ {
-        let held = |(_, holding): &(&GroupId, &Holding)| **holding == Holding::Held;
-        self.groups.iter().filter(held).map(|(group, _)| *group)
+        let held = self.groups.open().filter(|(_, holding)| *holding == Holding::Held);
+        held.map(|(group, _)| group)
     }
 }

@@ -3,6 +3,7 @@
 use crqkd_keys::{GroupId, PadRef};
 
 use super::User;
+use super::holdings::Holding;
 use crate::{
     Answer, CipherMode, CiphertextMessage, Event, Job, Message, Output, Received, Reception,
     final_key_len, pad_check,
@@ -10,19 +11,6 @@ use crate::{
 
 /// Decodings under way at most.
 const MAX_DECRYPTING: usize = 64;
-
-/// What a user has of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holding {
-    /// Decoded, in no block yet.
-    Held,
-    /// In the block that is being agreed on.
-    InBlock,
-    /// In a released key.
-    Released,
-    /// Given up.
-    Burned,
-}
 
 impl User {
     pub(super) fn ciphertext(
@@ -32,7 +20,7 @@ impl User {
         out: &mut Vec<Output>,
     ) {
         let (group, attempt) = (message.group, message.attempt);
-        match self.groups.get(&group) {
+        match self.groups.get(group) {
             _ if self.aborted => return,
             Some(Holding::Burned) => {
                 self.counters.unexpected_messages += 1;
@@ -46,7 +34,7 @@ impl User {
             None => {}
         }
         let room = self.decrypting.len() < MAX_DECRYPTING && self.results.len() < 1024;
-        let wanted = self.session.is_some_and(|s| (self.groups.len() as u64) < s.total);
+        let wanted = self.session.is_some_and(|s| self.groups.total() < s.total);
         let good = wanted && room && self.pad_is_good(&message);
         let received = self.received(&message, llr);
         match received {
@@ -100,11 +88,11 @@ impl User {
         };
         out.push(Output::Event(Event::GroupTried { group, attempt, ok, corrected }));
         if ok {
-            match self.groups.get(&group) {
+            match self.groups.get(group) {
                 // Given up in the meantime.
                 Some(_) => out.push(Output::Job(Job::Wipe { groups: vec![group] })),
                 None => {
-                    self.groups.insert(group, Holding::Held);
+                    self.groups.set(group, Holding::Held);
                     let bits = u64::from(self.plan.config.group_bits);
                     self.balance.received += bits;
                     self.balance.in_flight += bits;
@@ -138,9 +126,9 @@ impl User {
     pub(super) fn burned_by_qap(&mut self, groups: &[GroupId], out: &mut Vec<Output>) {
         let total = self.session.map_or(0, |session| session.total);
         for &group in groups {
-            match self.groups.get(&group) {
+            match self.groups.get(group) {
                 Some(Holding::Held) => self.burn(&[group], out),
-                None if (self.groups.len() as u64) < total => self.burn(&[group], out),
+                None if self.groups.total() < total => self.burn(&[group], out),
                 Some(Holding::Burned) => {}
                 _ => self.counters.unexpected_messages += 1,
             }
@@ -151,7 +139,7 @@ impl User {
     pub(super) fn burn(&mut self, groups: &[GroupId], out: &mut Vec<Output>) {
         let bits = u64::from(self.plan.config.group_bits);
         for &group in groups {
-            let before = self.groups.insert(group, Holding::Burned);
+            let before = self.groups.set(group, Holding::Burned);
             debug_assert_ne!(before, Some(Holding::Released), "group {group} is in a key");
             if matches!(before, Some(Holding::Held | Holding::InBlock)) {
                 self.balance.in_flight -= bits;
@@ -167,7 +155,7 @@ impl User {
     /// Groups are in a released key.
     pub(super) fn count_released(&mut self, groups: &[GroupId]) {
         for group in groups {
-            let before = self.groups.insert(*group, Holding::Released);
+            let before = self.groups.set(*group, Holding::Released);
             debug_assert_eq!(before, Some(Holding::InBlock), "group {group} is released");
         }
         let bits = groups.len() * self.plan.config.group_bits as usize;
@@ -191,17 +179,7 @@ impl User {
     /// Groups that were decoded and may still be burned.
     pub(super) fn unsettled(&self) -> Vec<GroupId> {
         let decided = self.releasing();
-        self.groups
-            .iter()
-            .filter(|(_, holding)| matches!(holding, Holding::Held | Holding::InBlock))
-            .map(|(group, _)| *group)
-            .filter(|group| !decided.contains(group))
-            .collect()
-    }
-
-    /// Groups that are released or burned.
-    pub(super) fn settled_groups(&self) -> u64 {
-        let settled = |h: &&Holding| matches!(h, Holding::Released | Holding::Burned);
-        self.groups.values().filter(settled).count() as u64
+        let open = self.groups.open().map(|(group, _)| group);
+        open.filter(|group| !decided.contains(group)).collect()
     }
 }

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod groups;
+mod holdings;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use crqkd_keys::{Epoch, GroupId, KeyId, PairId, ProbeId, QapId, Record, UserId};
 use rand::RngCore;
 
 use self::blocks::{Initiator, Proposal, Responder};
-use self::groups::Holding;
+use self::holdings::Holdings;
 use self::windows::Windows;
 use crate::arq::{Arq, Incoming};
 use crate::tracker::Tracker;
@@ -26,7 +27,7 @@ use crate::{
     JobKey, Listen, Message, Output, Plan, Reception, RxFrame, Station, TxFrame,
 };
 
-/// Most groups that a user keeps track of.
+/// Most groups that a user asks for.
 const MAX_GROUPS: u64 = 65_536;
 
 /// Who this user is.
@@ -77,7 +78,7 @@ pub struct User {
     arq: Arq,
     windows: Windows,
     session: Option<Session>,
-    groups: BTreeMap<GroupId, Holding>,
+    groups: Holdings,
     decrypting: BTreeSet<(GroupId, u8)>,
     results: Vec<Reception>,
     /// The QAP asked for the answers of a batch.
@@ -128,7 +129,7 @@ impl User {
             last_heard: None,
             control: None,
             session: None,
-            groups: BTreeMap::new(),
+            groups: Holdings::default(),
             decrypting: BTreeSet::new(),
             results: Vec::new(),
             answer_due: false,
@@ -342,7 +343,7 @@ impl User {
 
     fn refused(&mut self, target: UserId, out: &mut Vec<Output>) {
         let pair = PairId { a: self.config.id, b: target };
-        if self.session.is_some_and(|session| session.pair == pair) && self.groups.is_empty() {
+        if self.session.is_some_and(|session| session.pair == pair) && self.groups.total() == 0 {
             self.session = None;
             out.push(Output::Event(Event::RequestRefused { target }));
         } else {
@@ -365,7 +366,7 @@ impl User {
         self.propose();
         self.accept(out);
         let resolved =
-            self.aborted || self.session.is_some_and(|s| self.settled_groups() >= s.total);
+            self.aborted || self.session.is_some_and(|s| self.groups.settled() >= s.total);
         let idle = matches!(self.initiator, Initiator::Idle)
             && matches!(self.responder, Responder::Idle)
             && self.proposal.is_none();
