@@ -125,6 +125,87 @@ fn six_processes_give_the_keys_of_one() {
 }
 
 #[test]
+fn access_points_with_key_files_give_two_users_the_same_keys_without_a_seed() {
+    let mut all = Processes { dir: tempfile::tempdir().unwrap(), children: Vec::new() };
+    let scenario = data("scenarios/hall-small.toml").display().to_string();
+    let path = |all: &Processes, name: &str| all.file(name).display().to_string();
+    // Two groups of 96 bits a file, the same files at both ends, the second half while the roles run.
+    let drop_files = |all: &Processes, numbers: std::ops::Range<u8>| {
+        for (dir, number) in ["keys1", "keys2"]
+            .iter()
+            .flat_map(|dir| numbers.clone().map(move |number| (dir, number)))
+        {
+            std::fs::create_dir_all(all.file(dir)).unwrap();
+            let bytes: Vec<u8> = (0..24).map(|i| number.wrapping_mul(37) ^ (i * 11)).collect();
+            std::fs::write(all.file(dir).join("part"), bytes).unwrap();
+            let name = all.file(dir).join(format!("{number:04}.key"));
+            std::fs::rename(all.file(dir).join("part"), name).unwrap();
+        }
+    };
+    drop_files(&all, 1..2);
+    let socket = path(&all, "air.sock");
+    let radio = format!("air:{socket}");
+    let air = ["air", "--radios", "qap1,alice,qap2,bob", "--listen", &socket, "--seed", "9"];
+    let ends = [("qap1", "keys1"), ("qap2", "keys2"), ("alice", "out1"), ("bob", "out2")];
+    let roles = ends.map(|(role, dir)| {
+        let (kind, option) = match role {
+            "qap1" | "qap2" => ("qap", "--keys"),
+            _ => ("user", "--deliver"),
+        };
+        let own = path(&all, dir);
+        (role, [kind, "--role", role, "--radio", &radio, option, &own].map(str::to_owned))
+    });
+    let start = |all: &mut Processes, name: &'static str, args: Vec<&str>| {
+        let to = |ending: &str| File::create(all.file(&format!("{name}.{ending}"))).unwrap();
+        let (out, err) = (to("json"), to("err"));
+        let mut command = command();
+        command.args(args).args(["--json", "--scenario", &scenario]).stdout(out).stderr(err);
+        all.children.push((name, command.spawn().unwrap()));
+    };
+    start(&mut all, "air", air.to_vec());
+    for (name, args) in &roles {
+        start(&mut all, name, args.iter().map(String::as_str).collect());
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    drop_files(&all, 2..6);
+    for (name, status, said) in all.end() {
+        assert!(status.success(), "{name}: {said}");
+    }
+    let delivered = |dir: &str| -> Vec<(std::ffi::OsString, Vec<u8>)> {
+        let files = std::fs::read_dir(all.file(dir)).unwrap().map(|entry| entry.unwrap());
+        let mut keys: Vec<_> =
+            files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect();
+        keys.sort();
+        keys
+    };
+    let keys = delivered("out1");
+    assert!(!keys.is_empty() && keys.iter().all(|(_, key)| !key.is_empty()));
+    assert_eq!(keys, delivered("out2"));
+    for (name, dir) in [("alice", "keys1"), ("bob", "keys2")] {
+        let report = all.json(name);
+        assert_eq!((&report["simulated"], &report["seed"]), (&false.into(), &Value::Null));
+        let wiped = std::fs::metadata(all.file(dir).join("0001.claimed")).unwrap();
+        assert_eq!(wiped.len(), 0, "a file that was read is wiped");
+        let marks = std::fs::read_to_string(all.file(dir).join("marks.jsonl")).unwrap();
+        assert!(marks.contains("released"), "{marks}");
+    }
+}
+
+#[test]
+fn an_access_point_without_a_source_of_key_and_a_user_with_one_are_refused() {
+    for (args, reason) in [
+        (vec!["qap", "--radio", "air:127.0.0.1:1"], "--keys DIR, or --seed"),
+        (vec!["user", "--keys", "x", "--radio", "air:127.0.0.1:1"], "alice is no access point"),
+        (vec!["qap", "--keys", "nowhere", "--radio", "air:127.0.0.1:1"], "nowhere"),
+        (vec!["qap", "--seed", "1", "--radio", "soapy:driver=uhd"], "discard_windows = 1"),
+    ] {
+        let output = command().args(&args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(reason), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn a_process_that_dies_counts_as_silent_and_the_others_end() {
     let mut all = Processes::start(Path::new("hall"));
     std::thread::sleep(Duration::from_millis(2500));

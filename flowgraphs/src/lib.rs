@@ -62,5 +62,5 @@ pub use loopback::{
 };
 pub use receive::{receive, receive_iq};
 pub use role::Role;
-pub use run::{Finished, RoleEnd, RunOptions, Running, StopHandle};
+pub use run::{Finished, RoleEnd, RunOptions, Running, StopHandle, Supplier};
 pub use station::{Notice, Outfit, StationRef, eve, qap, user};

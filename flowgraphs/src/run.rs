@@ -11,6 +11,7 @@ use crqkd_blocks::messages::Begin;
 use crqkd_blocks::radio::Progress;
 use crqkd_blocks::transceiver::Capture;
 use crqkd_forwarding::{Counters, UserBalance};
+use crqkd_keys::Group;
 use futuresdr::prelude::*;
 use futuresdr::runtime::scheduler::SmolScheduler;
 use futuresdr::runtime::{BlockId, Error, FlowgraphHandle, config};
@@ -59,6 +60,8 @@ pub struct Running {
     progress: Arc<dyn Progress>,
     hooks: Hooks,
     handle: FlowgraphHandle,
+    /// Who is fed through which block.
+    key_buffers: Vec<(Role, BlockId)>,
     noticed: Receiver<(Role, Notice)>,
     captured: Option<Receiver<Capture>>,
     ended: Receiver<Result<Flowgraph, Error>>,
@@ -74,6 +77,21 @@ impl StopHandle {
     /// Ends all blocks; the run then ends without an error. Does not wait for it.
     pub fn stop(&self) {
         let _ = Runtime::block_on(self.0.stop()); // it may have ended already
+    }
+}
+
+/// Brings groups of quantum key to a role that runs.
+#[derive(Clone, Debug)]
+pub struct Supplier {
+    handle: FlowgraphHandle,
+    key_buffer: BlockId,
+}
+
+impl Supplier {
+    /// Hands groups over; they take effect as soon as possible. False when the run has ended.
+    pub fn supply(&self, groups: Vec<Group>) -> bool {
+        let begin = Begin { supply: vec![(0, groups)], requests: Vec::new() };
+        Runtime::block_on(self.handle.post(self.key_buffer, "begin", pack(begin))).is_ok()
     }
 }
 
@@ -123,6 +141,8 @@ impl Running {
         let runtime = runtime(workers);
         let running = runtime.start(fg)?;
         let handle = running.handle();
+        let blocks = begins.iter().map(|(block, _)| *block);
+        let key_buffers = members.iter().map(|(role, _)| *role).zip(blocks).collect();
         for (block, begin) in begins {
             Runtime::block_on(handle.post(block, "begin", pack(begin)))?;
         }
@@ -138,6 +158,7 @@ impl Running {
             progress,
             hooks,
             handle,
+            key_buffers,
             noticed,
             captured,
             ended,
@@ -148,6 +169,12 @@ impl Running {
     /// To stop the run.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(self.handle.clone())
+    }
+
+    /// To bring groups to a role of this run, if it has one of that name.
+    pub fn supplier(&self, role: Role) -> Option<Supplier> {
+        let (_, key_buffer) = *self.key_buffers.iter().find(|(of, _)| *of == role)?;
+        Some(Supplier { handle: self.handle.clone(), key_buffer })
     }
 
     /// To watch the run.

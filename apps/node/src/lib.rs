@@ -8,6 +8,7 @@
 //! | [`key_files`] | quantum key from files in a directory |
 //! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
 //! | [`radio`] | radios by name: `air:`, `file:`, `soapy:` |
+//! | [`store`] | a station's marks in a journal |
 
 pub mod air;
 pub mod frames;
@@ -15,4 +16,5 @@ pub mod journal;
 pub mod key_files;
 pub mod qkd;
 pub mod radio;
+pub mod store;
 mod wired;

@@ -162,7 +162,7 @@ fn processes(args: &AirArgs, scenario: &Scenario, dir: &Path) -> Result<Ran> {
     for process in &mut all {
         // 1: not all groups crossed the air in its time.
         let status = process.child.wait()?;
-        if !status.code().is_some_and(|code| code <= 1) {
+        if status.code().is_none_or(|code| code > 1) {
             let said = fs::read_to_string(dir.join(format!("{}.err", process.name)))?;
             bail!("{} has ended with {status}; it said: {}", process.name, said.trim_end());
         }
