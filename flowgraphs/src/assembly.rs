@@ -19,6 +19,9 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
+/// Messages that wait for a block: jobs and frames come one at a time, and a block that is behind holds back the others.
+/// FutureSDR's own number makes rings of 10 MB, which a role of little traffic fills for hours.
+const INBOX: i64 = 256;
 /// Pieces of received samples that wait for a recorder.
 const WAITING: usize = 64;
 
@@ -81,6 +84,7 @@ impl<'a> Assembly<'a> {
             Some(max_us) => Hooks::default().with_sleeps(options.sleep_seed, max_us),
             None => Hooks::default(),
         };
+        futuresdr::runtime::config::set("queue_size", INBOX);
         Ok(Assembly {
             config,
             options,
