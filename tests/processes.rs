@@ -192,6 +192,43 @@ fn access_points_with_key_files_give_two_users_the_same_keys_without_a_seed() {
 }
 
 #[test]
+fn what_a_process_records_is_read_by_all_others_and_the_pace_holds_the_air_back() {
+    let mut all = Processes { dir: tempfile::tempdir().unwrap(), children: Vec::new() };
+    let scenario = data("scenarios/hall-small.toml");
+    let socket = all.file("air.sock").display().to_string();
+    let radios = "qap1,alice,qap2,bob";
+    all.spawn("air", &["air", "--radios", radios, "--listen", &socket, "--pace", "2"], &scenario);
+    let (radio, dir) = (format!("air:{socket}"), all.file("recording"));
+    for (kind, role) in ROLES.into_iter().filter(|(kind, _)| *kind != "eve") {
+        let mut args = vec![kind, "--role", role, "--radio", &radio];
+        if role == "alice" {
+            args.extend(["--record", dir.to_str().unwrap()]);
+        }
+        all.spawn(role, &args, &scenario);
+    }
+    for (name, status, said) in all.end() {
+        assert!(status.success(), "{name}: {said}");
+        assert!(name != "alice" || said.contains("recording\n"), "{said}");
+    }
+    let speed = all.json("air")["times_real_time"].as_f64().unwrap();
+    assert!(speed > 0.0 && speed < 2.1, "{speed} seconds of air a second");
+    let recording = dir.join("alice.sigmf-meta").display().to_string();
+    let windows = all.json("alice")["made"]["windows"].as_u64().unwrap();
+    let frames = stdout_of(["receive", &recording]).lines().count();
+    assert!(windows >= 2 && frames as u64 >= 64 * windows, "{frames} frames, {windows} windows");
+    assert!(stdout_of(["inspect", &recording]).contains("delay spread"));
+    // An eavesdropper in Alice's place finds the same windows.
+    let mut eve = command();
+    eve.args(["eve", "--json", "--seed", "3", "--radio", &format!("file:{recording}")]);
+    let heard = eve.arg("--scenario").arg(&scenario).output().unwrap();
+    let heard: Value = serde_json::from_slice(&heard.stdout).unwrap();
+    assert_eq!(heard["made"]["windows"], windows);
+    let replay = command().arg("replay").arg(&dir).output().unwrap();
+    let said = String::from_utf8(replay.stderr).unwrap();
+    assert!(replay.status.code() == Some(2) && said.contains("--radio file:"), "{said}");
+}
+
+#[test]
 fn an_access_point_without_a_source_of_key_and_a_user_with_one_are_refused() {
     for (args, reason) in [
         (vec!["qap", "--radio", "air:127.0.0.1:1"], "--keys DIR, or --seed"),

@@ -124,6 +124,12 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
 pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
     let collection = Collection::open(&args.dir)?;
     let scenario_file = args.dir.join(SCENARIO_FILE);
+    ensure!(
+        scenario_file.exists(),
+        "{}: not the recording of a whole run (`crqkd simulate`); that of one role goes to `crqkd receive`, `inspect`, \
+         or a role's `--radio file:`",
+        args.dir.display()
+    );
     let scenario = Scenario::parse(&read(&scenario_file)?, &scenario_file.display().to_string())?;
     let outcome_file = args.dir.join(OUTCOME_FILE);
     let expected: OutcomeRecord = serde_json::from_str(&read(&outcome_file)?)

@@ -104,8 +104,10 @@ pub(crate) fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
     let settings = Settings::of(args, kind)?;
     let Settings { scenario, role, radio: spec, seed, .. } = &settings;
     let (role, seed) = (*role, *seed);
-    let recording =
-        settings.record.as_deref().map(|dir| RunWriter::create(dir, &scenario.name)).transpose()?;
+    let recording = match settings.record.as_deref() {
+        Some(dir) => Some((RunWriter::create(dir, &scenario.name)?, dir)),
+        None => None,
+    };
     let mut outputs = Outputs::open(args.probes.as_deref(), settings.deliver.as_deref())?;
     let quantum = settings.quantum()?;
     let run = seed.map(|seed| run_id(scenario, seed));
@@ -269,7 +271,7 @@ fn read(path: &Path) -> Result<NodeFile> {
 /// Records while the role runs; what was recorded is kept however the run ends.
 fn recorded(
     mut running: Running,
-    writer: RunWriter,
+    (writer, dir): (RunWriter, &Path),
     datatype: DatatypeArg,
     scenario: &Scenario,
     report: &mut NodeReport,
@@ -287,7 +289,7 @@ fn recorded(
     fields.insert("scenario".into(), scenario.name.clone().into());
     fields.insert("seed".into(), report.seed.into());
     fields.insert("simulated".into(), Value::Bool(report.simulated));
-    eprintln!("recorded {} in {}", report.role, writer.path().display());
     writer.finish(&members, fields)?;
+    eprintln!("recorded {} in {}", report.role, dir.display());
     finished
 }
