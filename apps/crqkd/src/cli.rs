@@ -142,6 +142,9 @@ pub(crate) struct ReceiveArgs {
     /// Worker threads of the flowgraph. The result does not depend on it.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,
+    /// Do not check a SigMF recording's hash first: that takes several times as long as finding the frames.
+    #[arg(long)]
+    pub(crate) unverified: bool,
     /// Print one JSON object a frame.
     #[arg(long)]
     pub(crate) json: bool,

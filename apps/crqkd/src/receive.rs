@@ -9,7 +9,7 @@ use crqkd_blocks::iq_source::{Fill, Piece};
 use crqkd_blocks::messages::Measurement;
 use crqkd_blocks::radio::RadioError;
 use crqkd_flowgraphs::receive_iq;
-use crqkd_recording::{Complex32, Datatype, IqSample, SampleReader, open_iq};
+use crqkd_recording::{Complex32, Datatype, IqSample, SampleReader, open_iq, open_iq_unverified};
 use crqkd_sounding::{FrameReport, SAMPLE_RATE_HZ};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Prints every frame of the file.
 pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
-    let reader = open_iq(&args.file)?;
+    let open = if args.unverified { open_iq_unverified } else { open_iq };
+    let reader = open(&args.file)?;
     if let Some(rate) = reader.sample_rate_hz()
         && rate != SAMPLE_RATE_HZ
     {

@@ -46,7 +46,7 @@ pub use atomic::AtomicFile;
 pub use error::{ErrorKind, RecordingError};
 pub use matrix::{Matrix, Values, read_matrix, read_paired};
 pub use num_complex::Complex32;
-pub use samples::{Datatype, IqSample, SampleReader, open_iq};
+pub use samples::{Datatype, IqSample, SampleReader, open_iq, open_iq_unverified};
 pub use sigmf::{
     Annotation, Collection, Member, Recording, RecordingInfo, RecordingWriter, RunWriter,
 };

@@ -282,10 +282,22 @@ pub(crate) fn sample_count(path: &Path, datatype: Datatype) -> Result<u64, Recor
 /// Opens IQ by the name of the file: `.sigmf-meta` and `.sigmf-data` as a SigMF recording, verified; `.cf32`, `.fc32`,
 /// `.cfile`, `.iq` and `.raw` as raw little-endian f32 pairs.
 pub fn open_iq(path: &Path) -> Result<SampleReader, RecordingError> {
+    open_by(path, Recording::open)
+}
+
+/// As [`open_iq`], a SigMF recording without its hash.
+pub fn open_iq_unverified(path: &Path) -> Result<SampleReader, RecordingError> {
+    open_by(path, Recording::open_unverified)
+}
+
+fn open_by(
+    path: &Path,
+    open: impl Fn(&Path) -> Result<Recording, RecordingError>,
+) -> Result<SampleReader, RecordingError> {
     let extension =
         path.extension().map(|x| x.to_string_lossy().to_lowercase()).unwrap_or_default();
     match extension.as_str() {
-        "sigmf-meta" | "sigmf-data" => Recording::open(path)?.samples(),
+        "sigmf-meta" | "sigmf-data" => open(path)?.samples(),
         "cf32" | "fc32" | "cfile" | "iq" | "raw" => {
             SampleReader::open(path, Datatype::Cf32Le, 1.0, None, None)
         }

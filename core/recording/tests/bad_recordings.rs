@@ -137,6 +137,7 @@ fn data_that_was_changed_is_refused() {
     assert_eq!(error.path, data);
     let text = error.kind.to_string();
     assert!(text.starts_with("SHA-512 is ") && text.ends_with("… (global.core:sha512)"), "{text}");
+    assert!(Recording::open_unverified(&dir.join("qap")).is_ok(), "whoever asks for it gets them");
     assert!(Collection::open(&dir).is_ok(), "the descriptions are as they were");
 }
 
