@@ -95,8 +95,9 @@ impl BitString {
             self.words.push(0);
         }
         self.len += 1;
-        if bit && let Some(last) = self.words.last_mut() {
-            *last |= 1 << shift;
+        // Without a branch: key bits cannot be predicted.
+        if let Some(last) = self.words.last_mut() {
+            *last |= u64::from(bit) << shift;
         }
     }
 

@@ -4,6 +4,7 @@ use crqkd_bits::{BitString, SecretBits};
 use zeroize::Zeroizing;
 
 use super::layout::{Layout, parity, place};
+use super::searched::Searched;
 use super::{CascadeError, MAX_KEY_BITS, Nodes, ParityRequest, SUBSETS, Schedule, subset};
 
 /// The end whose bits are right: it answers parities, counts them, and refuses what cannot be asked.
@@ -11,10 +12,18 @@ pub struct CascadeAlice {
     key: SecretBits,
     seed: u64,
     schedule: Schedule,
-    /// The key in the order of each pass that has been asked about, and the number of positions.
-    passes: Vec<Option<(Zeroizing<Vec<u64>>, usize)>>,
+    /// The passes that have been asked about.
+    passes: Vec<Option<Pass>>,
+    /// What has been asked about pass 0.
+    searched: Searched,
     parities: u64,
     rounds: u64,
+}
+
+/// The key in the order of a pass.
+struct Pass {
+    layout: Layout,
+    bits: Zeroizing<Vec<u64>>,
 }
 
 impl CascadeAlice {
@@ -27,8 +36,10 @@ impl CascadeAlice {
             return Err(CascadeError::TooLong { len: key.len() });
         }
         let schedule = Schedule::new(key.len(), error_rate);
-        let passes = schedule.levels.iter().map(|_| None).collect();
-        Ok(Self { key, seed, schedule, passes, parities: 0, rounds: 0 })
+        let passes = (0..schedule.passes).map(|_| None).collect();
+        let first = schedule.layout(0, seed, None);
+        let searched = Searched::new(first.len(), first.top());
+        Ok(Self { key, seed, schedule, passes, searched, parities: 0, rounds: 0 })
     }
 
     /// The parities of all nodes, in order.
@@ -53,12 +64,14 @@ impl CascadeAlice {
         let mut answers = BitString::with_capacity(asked as usize);
         for section in &request.sections {
             let (pass, level) = (usize::from(section.pass), u32::from(section.level));
-            let Some((bits, positions)) = self.begun(pass) else {
-                let number = pass - self.schedule.levels.len();
+            let Some(Pass { layout, bits }) = self.passes.get(pass).and_then(Option::as_ref) else {
+                let number = pass - self.schedule.passes;
                 let (words, seed) = (self.key.expose().words(), self.seed);
                 let of = |index: usize| subset::parity(words, seed, number, level, index);
                 match &section.nodes {
-                    Nodes::All => answers.push(of(0)),
+                    Nodes::All => {
+                        answers.push(subset::parity(words, seed, number, self.schedule.whole, 0));
+                    }
                     Nodes::Listed(nodes) | Nodes::Places(nodes) => {
                         answers.extend(nodes.iter().map(|&i| of(i as usize)));
                     }
@@ -67,7 +80,7 @@ impl CascadeAlice {
             };
             match &section.nodes {
                 Nodes::All => {
-                    answers.extend((0..positions >> level).map(|i| parity(bits, level, i)));
+                    answers.extend(layout.blocks().map(|(level, i)| parity(bits, level, i)));
                 }
                 Nodes::Listed(nodes) => {
                     answers.extend(nodes.iter().map(|&i| parity(bits, level, i as usize)));
@@ -79,6 +92,9 @@ impl CascadeAlice {
                     }
                 }
             }
+        }
+        for section in request.sections.iter().filter(|section| section.pass == 0) {
+            self.searched.note(section);
         }
         Ok(answers)
     }
@@ -105,26 +121,25 @@ impl CascadeAlice {
 
     /// Number of questions in a section that can be answered.
     fn check(&mut self, pass: u8, level: u8, nodes: &Nodes) -> Result<usize, CascadeError> {
-        let (pass_index, passes) = (usize::from(pass), self.schedule.levels.len());
-        let (top, positions) = match self.schedule.levels.get(pass_index) {
-            Some(&top) => {
-                self.begin(pass_index, top);
-                (top, self.passes[pass_index].as_ref().map_or(0, |(_, positions)| *positions))
-            }
-            None if pass_index < passes + SUBSETS => {
-                (self.schedule.whole, 1usize << self.schedule.whole)
-            }
-            None => return Err(CascadeError::WrongPass { pass, passes: passes + SUBSETS }),
+        let (number, passes) = (usize::from(pass), self.schedule.passes);
+        let (top, positions, blocks) = if number < passes {
+            let layout = &self.begin(number).layout;
+            (layout.top(), layout.len(), layout.blocks().count())
+        } else if number < passes + SUBSETS {
+            (self.schedule.whole, 1 << self.schedule.whole, 1)
+        } else {
+            return Err(CascadeError::WrongPass { pass, passes: passes + SUBSETS });
         };
+        let top = if *nodes == Nodes::All { 0 } else { top };
         if u32::from(level) > top {
             return Err(CascadeError::WrongLevel { pass, level, top });
         }
         let count = positions >> level;
         let (nodes, bits) = match nodes {
-            Nodes::All => return Ok(count),
+            Nodes::All => return Ok(blocks),
             Nodes::Listed(nodes) => (nodes, 1),
             // Subsets have parities only.
-            Nodes::Places(_) if pass_index >= passes => {
+            Nodes::Places(_) if number >= passes => {
                 return Err(CascadeError::WrongPass { pass, passes });
             }
             Nodes::Places(nodes) => (nodes, usize::from(level)),
@@ -135,17 +150,14 @@ impl CascadeAlice {
         }
     }
 
-    fn begin(&mut self, pass: usize, level: u32) {
-        if self.passes[pass].is_none() {
-            let words = self.key.expose().words();
-            let layout = Layout::new(words.len(), pass, level, self.seed);
-            self.passes[pass] = Some((layout.permute(words), layout.len()));
-        }
-    }
-
-    fn begun(&self, pass: usize) -> Option<(&[u64], usize)> {
-        let (bits, positions) = self.passes.get(pass)?.as_ref()?;
-        Some((bits, *positions))
+    /// A pass, which begins with the first question about it.
+    fn begin(&mut self, pass: usize) -> &Pass {
+        let (key, schedule, seed) = (&self.key, &self.schedule, self.seed);
+        self.passes[pass].get_or_insert_with(|| {
+            let layout = schedule.layout(pass, seed, Some(&self.searched));
+            let bits = layout.permute(key.expose().words());
+            Pass { layout, bits }
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crqkd_bits::{BitString, SecretBits};
 
-use super::layout::Layout;
+use super::searched::Bitmap;
 use super::subset::{self, Subset};
-use super::tree::{Bitmap, Tree};
+use super::tree::Tree;
 use super::{CascadeError, MAX_KEY_BITS, Nodes, ParityRequest, SUBSETS, Schedule, Section};
 
 /// Levels that a search in a subset descends in one round.
@@ -14,10 +14,10 @@ const SUBSET_LEVELS: u32 = 4;
 enum Asked {
     /// Nothing.
     Nothing,
-    /// Every block of this pass.
-    Blocks(usize),
-    /// These ranges, and the blocks they lie in.
-    Ranges(Vec<Range>, Vec<(usize, u32)>),
+    /// Every block of this pass, which is the next.
+    Blocks(Box<Tree>),
+    /// These ranges.
+    Ranges(Vec<Range>),
     /// All subsets.
     Subsets,
     /// All ranges some levels below this node of a subset.
@@ -26,8 +26,8 @@ enum Asked {
 
 /// An odd range that is searched.
 struct Range {
-    pass: usize,
-    level: u32,
+    pass: u8,
+    level: u8,
     index: u32,
     /// The place of the error is asked, not the parity of the left half.
     place: bool,
@@ -38,6 +38,7 @@ pub struct CascadeBob {
     key: SecretBits,
     seed: u64,
     schedule: Schedule,
+    /// The passes that have been opened.
     trees: Vec<Tree>,
     subsets: Vec<Subset>,
     asked: Asked,
@@ -48,6 +49,8 @@ pub struct CascadeBob {
     /// Bits flipped an odd number of times, and how many.
     flipped: Bitmap,
     corrected: u64,
+    /// Bits that have been searched for and found: they are right now, but for few.
+    found: Bitmap,
 }
 
 impl CascadeBob {
@@ -61,17 +64,12 @@ impl CascadeBob {
             return Err(CascadeError::TooLong { len: key.len() });
         }
         let schedule = Schedule::new(key.len(), error_rate);
-        let words = key.expose().words();
-        let tree = |(pass, &level): (usize, &u32)| {
-            Tree::new(Layout::new(words.len(), pass, level, seed), level, words, key.len())
-        };
-        let trees = schedule.levels.iter().enumerate().map(tree).collect();
-        let flipped = Bitmap::new(key.len());
+        let (flipped, found) = (Bitmap::new(key.len()), Bitmap::new(key.len()));
         Ok(Self {
             key,
             seed,
             schedule,
-            trees,
+            trees: Vec::new(),
             subsets: Vec::new(),
             asked: Asked::Nothing,
             questions: 0,
@@ -80,6 +78,7 @@ impl CascadeBob {
             flips: 0,
             flipped,
             corrected: 0,
+            found,
         })
     }
 
@@ -93,25 +92,27 @@ impl CascadeBob {
             return Ok(None);
         }
         self.settle()?;
-        // With few searches left the next pass is opened, and theirs go on beside it.
+        // With few searches left the last pass is opened, and theirs go on beside it. Pass 1 needs all of pass 0.
         let waiting: usize = self.trees.iter().map(|tree| tree.work.len()).sum();
-        let unopened = self.trees.iter().any(|tree| !tree.is_open());
-        let search =
-            if unopened && waiting < self.schedule.open_below { None } else { self.search() };
+        let early = self.trees.len() + 1 == self.schedule.passes
+            && self.trees.len() > 1
+            && waiting < self.schedule.open_below;
+        let search = if early { None } else { self.search() };
         let (sections, asked) = if let Some(search) = search {
             search
-        } else if let Some(pass) = self.trees.iter().position(|tree| !tree.is_open()) {
-            let tree = &self.trees[pass];
+        } else if self.trees.len() < self.schedule.passes {
+            let pass = self.trees.len();
+            let searched = self.trees.first().map(Tree::searched);
+            let layout = self.schedule.layout(pass, self.seed, searched);
+            let tree = Tree::new(layout, self.key.expose().words(), self.key.len());
             self.questions = tree.blocks();
-            let level = tree.top() as u8;
-            (vec![Section { pass: pass as u8, level, nodes: Nodes::All }], Asked::Blocks(pass))
+            let section = Section { pass: pass as u8, level: 0, nodes: Nodes::All };
+            (vec![section], Asked::Blocks(Box::new(tree)))
         } else if self.subsets.is_empty() {
             self.questions = SUBSETS;
-            let section = |number| Section {
-                pass: (self.trees.len() + number) as u8,
-                level: self.schedule.whole as u8,
-                nodes: Nodes::All,
-            };
+            let first = self.trees.len();
+            let section =
+                |number| Section { pass: (first + number) as u8, level: 0, nodes: Nodes::All };
             ((0..SUBSETS).map(section).collect(), Asked::Subsets)
         } else if let Some(below) = self.search_subset()? {
             below
@@ -142,26 +143,27 @@ impl CascadeBob {
         self.rounds += 1;
         self.questions = 0;
         match std::mem::replace(&mut self.asked, Asked::Nothing) {
-            Asked::Blocks(pass) => {
-                self.trees[pass].open(parities.iter());
+            Asked::Blocks(mut tree) => {
+                tree.open(parities.iter());
+                self.trees.push(*tree);
                 Ok(())
             }
-            Asked::Ranges(ranges, blocks) => {
+            Asked::Ranges(ranges) => {
                 let mut parities = parities.iter();
                 for Range { pass, level, index, place } in ranges {
+                    let (tree, level) = (&mut self.trees[usize::from(pass)], u32::from(level));
                     if !place {
-                        let theirs = parities.next() == Some(true);
-                        self.trees[pass].split(level, index as usize, theirs);
+                        tree.split(level, index as usize, parities.next() == Some(true));
                         continue;
                     }
                     let theirs = (0..level)
                         .zip(&mut parities)
                         .fold(0, |p, (j, bit)| p | u32::from(bit) << j);
-                    if let Some(bit) = self.trees[pass].locate(level, index as usize, theirs) {
+                    if let Some(bit) = tree.locate(level, index as usize, theirs) {
                         self.flip(bit)?;
                     }
                 }
-                self.correct(&blocks)
+                Ok(())
             }
             Asked::Subsets => {
                 let (words, seed, whole) =
@@ -206,44 +208,43 @@ impl CascadeBob {
         self.corrected
     }
 
-    /// Asks about the smallest known odd range of every odd block of every pass at once: for the parity of its left half
-    /// or, when it is short, for the place of the error in it.
+    /// Asks about the smallest known odd range of every odd block of every pass at once: for the parity of its left half or,
+    /// when it is short, for the place of the error in it.
     fn search(&mut self) -> Option<(Vec<Section>, Asked)> {
-        let alone = self.trees.get(1).is_none_or(|tree| !tree.is_open());
+        let alone = self.trees.len() == 1;
         let mut sections = Vec::new();
-        let (mut ranges, mut blocks) = (Vec::new(), Vec::new());
+        let mut ranges = Vec::with_capacity(self.trees.iter().map(|tree| tree.work.len()).sum());
         let mut questions = 0;
         for (pass, tree) in self.trees.iter_mut().enumerate() {
-            let work = std::mem::take(&mut tree.work);
-            let mut by_level = vec![Vec::new(); tree.top() as usize + 1];
-            for block in work {
-                if let Some((level, index)) = tree.descend(block) {
-                    by_level[level as usize].push(index as u32);
-                    blocks.push((pass, block));
-                    tree.work.push(block);
-                } else {
+            let levels = tree.top() as usize + 1;
+            let (mut halves, mut places) = (vec![Vec::new(); levels], vec![Vec::new(); levels]);
+            let mut work = std::mem::take(&mut tree.work);
+            work.retain(|&block| {
+                let Some((level, index)) = tree.descend(block) else {
                     tree.unlist(block);
-                }
-            }
-            let most = if alone { self.schedule.first_places } else { self.schedule.places[pass] };
-            for (level, mut list) in by_level.into_iter().enumerate().skip(1) {
-                list.sort_unstable();
-                let level = level as u32;
+                    return false;
+                };
+                let top = tree.block_level(block);
+                let most = if alone { 0 } else { self.schedule.places(pass, top) };
                 // A place that was asked for before was wrong: three errors. The range is halved then.
-                let placing =
-                    |&index: &u32| level <= most && !tree.is_placed(level, index as usize);
-                let (places, halves): (Vec<u32>, Vec<u32>) = list.into_iter().partition(placing);
-                questions += level as usize * places.len() + halves.len();
-                let range = |place: bool| move |&index: &u32| Range { pass, level, index, place };
-                ranges.extend(places.iter().map(range(true)));
-                ranges.extend(halves.iter().map(range(false)));
-                let halves = halves.into_iter().map(|index| 2 * index).collect();
-                for (level, nodes) in
-                    [(level, Nodes::Places(places)), (level - 1, Nodes::Listed(halves))]
-                {
-                    if !matches!(&nodes, Nodes::Listed(n) | Nodes::Places(n) if n.is_empty()) {
-                        sections.push(Section { pass: pass as u8, level: level as u8, nodes });
-                    }
+                let place = (2..=most).contains(&level) && !tree.searched().is_placed(level, index);
+                let list = if place { &mut places } else { &mut halves };
+                list[level as usize].push(index as u32);
+                true
+            });
+            tree.work = work;
+            for (place, lists) in [(true, places), (false, halves)] {
+                for (level, mut list) in (0u8..).zip(lists).filter(|(_, list)| !list.is_empty()) {
+                    list.sort_unstable();
+                    let range = |&index: &u32| Range { pass: pass as u8, level, index, place };
+                    ranges.extend(list.iter().map(range));
+                    questions += list.len() * if place { usize::from(level) } else { 1 };
+                    sections.push(if place {
+                        Section { pass: pass as u8, level, nodes: Nodes::Places(list) }
+                    } else {
+                        list.iter_mut().for_each(|index| *index *= 2);
+                        Section { pass: pass as u8, level: level - 1, nodes: Nodes::Listed(list) }
+                    });
                 }
             }
         }
@@ -251,29 +252,34 @@ impl CascadeBob {
             return None;
         }
         self.questions = questions;
-        Some((sections, Asked::Ranges(ranges, blocks)))
+        Some((sections, Asked::Ranges(ranges)))
     }
 
-    /// Flips the bits that are known to be wrong because a flip elsewhere made their block odd again.
+    /// Flips every bit that is known to be wrong, and those that are known then.
     fn settle(&mut self) -> Result<(), CascadeError> {
         loop {
-            let found = self.trees.iter().enumerate().find_map(|(pass, tree)| {
-                let single = |&&block: &&u32| tree.descend(block).is_some_and(|range| range.0 == 0);
-                tree.work.iter().find(single).map(|&block| (pass, block))
-            });
-            let Some(block) = found else { return Ok(()) };
-            self.correct(&[block])?;
+            while let Some((pass, block)) = self.touched() {
+                while let Some(bit) = self.wrong_bit(pass, block) {
+                    self.flip(bit)?;
+                }
+            }
+            match self.subsets.iter().find_map(Subset::wrong_bit) {
+                Some(bit) => self.flip(bit)?,
+                None => return Ok(()),
+            }
         }
     }
 
-    /// Flips every bit that has been found in these blocks.
-    fn correct(&mut self, blocks: &[(usize, u32)]) -> Result<(), CascadeError> {
-        for &(pass, block) in blocks {
-            while let Some((0, position)) = self.trees[pass].descend(block) {
-                self.flip(self.trees[pass].bit(position))?;
-            }
-        }
-        Ok(())
+    /// A block in which a wrong bit may be known.
+    fn touched(&mut self) -> Option<(usize, u32)> {
+        let mut trees = self.trees.iter_mut().enumerate();
+        trees.find_map(|(pass, tree)| Some((pass, tree.touched.pop()?)))
+    }
+
+    /// The bit that is known to be wrong in a block.
+    fn wrong_bit(&self, pass: usize, block: u32) -> Option<usize> {
+        let tree = &self.trees[pass];
+        tree.wrong_bit(tree.descend(block)?, |bit| self.found.get(bit))
     }
 
     /// Asks for ranges below the smallest odd range of the first odd subset, several levels at once.
@@ -283,10 +289,6 @@ impl CascadeBob {
         else {
             return Ok(None);
         };
-        if level == 0 {
-            // Halving a range of one bit: the answers contradict each other.
-            return Err(CascadeError::Inconsistent);
-        }
         let levels = level.min(SUBSET_LEVELS);
         // All ranges of the lowest level but the last, which follows.
         let first = (index as u32) << levels;
@@ -327,10 +329,7 @@ impl CascadeBob {
             }
             nodes = below;
         }
-        match self.subsets[number].descend() {
-            Some((_, 0, bit)) => self.flip(bit),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Flips one bit of the key and of everything known. With an honest Alice nearly each flip removes an error, so
@@ -340,6 +339,7 @@ impl CascadeBob {
             return Err(CascadeError::Inconsistent);
         }
         self.flips += 1;
+        self.found.set(bit);
         if self.flipped.flip(bit) {
             self.corrected += 1
         } else {

@@ -2,12 +2,16 @@
 //!
 //! Brassard and Salvail, "Secret-key reconciliation by public discussion" (EUROCRYPT 1993), on one long key, with the
 //! trees of Martinez-Mateo et al., "Demystifying the information reconciliation protocol Cascade" (2015), and changes
-//! that cut the rounds: every odd block of *every* pass is halved in the same round; a range that is so short that it
-//! hardly holds three errors is not halved further, but the digits of the error's place are asked at once, as many
-//! parities as halving takes (the syndrome of a Hamming code, as in Winnow by Buttler et al. 2003); a later pass is
-//! opened before the last searches of the earlier ones are over; the blocks of the later passes stay far below half of
-//! the key, and what they leave is found by parities of random subsets of the whole key, all asked together, and
-//! searched four levels a round.
+//! that save parities and rounds:
+//!
+//! - Pass 1 does not mix all bits, but sorts them by how likely they are wrong after pass 0 (`strata`).
+//! - Every odd block of *every* pass is searched in the same round.
+//! - A range that is so short that it hardly holds three errors is not halved further, but the digits of the error's place
+//!   are asked at once, as many parities as halving takes (the syndrome of a Hamming code, as in Winnow by Buttler et
+//!   al. 2003).
+//! - Of two bits with one error one that was corrected before is right: nothing is asked.
+//! - The blocks of the last pass stay far below half of the key, and what they leave is found by parities of random
+//!   subsets of the whole key, all asked together, and searched four levels a round.
 //!
 //! ```text
 //! pass 0  |--------|--------|--odd---|--------|   every block's parity is asked
@@ -26,16 +30,22 @@
 //! about Alice's bits (from the error rate in the other basis) holds even when the error pattern is public, see
 //! Tupkary and Lütkenhaus, "Using Cascade in quantum key distribution" (2023).
 //!
-//! What limits the efficiency: pairs of errors in one block of pass 0 are found through pass 1 at the cost of a search
-//! in each of both passes, and the pairs that form loops between the two cost a search in pass 2 besides.
+//! What limits the efficiency: a parity tells a whole bit only when odd and even are equally likely. The blocks of pass 0
+//! are even too often (0.3 to 0.7 % of the limit), and in pass 1, pairs of errors that have been found leave neighbours
+//! that are less suspect than the rest, so that the halves of a short range are unequal again (2 to 3 %).
 
 mod alice;
 mod bob;
 mod layout;
+mod searched;
+mod strata;
 mod subset;
 mod tree;
 
 use crqkd_bits::BitsError;
+
+use layout::Layout;
+use searched::Searched;
 
 pub use alice::CascadeAlice;
 pub use bob::CascadeBob;
@@ -67,7 +77,7 @@ pub struct Section {
 /// Which ranges of a level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nodes {
-    /// Every one of them.
+    /// Every block of the pass, whatever its length; the level is zero.
     All,
     /// These.
     Listed(Vec<u32>),
@@ -143,54 +153,67 @@ pub enum CascadeError {
 }
 
 /// Block sizes, the same at both ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Schedule {
-    /// Logarithm of the block size of each pass.
-    levels: Vec<u32>,
+    /// Error rate that is expected.
+    rate: f64,
+    /// Words of the key.
+    words: usize,
+    /// How many passes there are.
+    passes: usize,
+    /// Logarithm of the block size of pass 0.
+    first: u32,
+    /// Logarithm of the block size of the last pass.
+    last: u32,
     /// Logarithm of a length that holds the whole key.
     whole: u32,
-    /// The next pass is opened when fewer blocks than this wait for a search.
+    /// The last pass is opened when fewer blocks than this wait for a search.
     open_below: usize,
-    /// The highest level of pass 0 at which places are asked while it is the only one.
-    first_places: u32,
-    /// The highest level at which places are asked, by pass, once there are several.
-    places: [u32; 3],
 }
 
 impl Schedule {
     fn new(len: usize, error_rate: f64) -> Self {
         let rate = error_rate.clamp(1e-5, 0.25);
         let words = len.div_ceil(64).max(1);
-        // A shuffled pass needs as many words as a block has positions.
-        let most = words.ilog2();
-        let first = ((FIRST_BLOCK / rate).log2().round() as u32).clamp(1, 16);
         let whole = len.max(1).next_power_of_two().trailing_zeros();
-        let mut levels = vec![first.min(whole)];
-        if most >= 6 {
-            let (second, third) = match rate {
-                r if r < FEW_ERRORS / 2.0 => (3, 9),
-                r if r < FEW_ERRORS => (3, 8),
-                _ => (2, 7),
-            };
-            levels.extend([first + second, first + third].map(|level| level.clamp(6, most)));
+        let first = ((-rate.log2()).round() as u32).clamp(2, 16).min(whole);
+        let passes = if words >= 64 { 3 } else { 1 };
+        let last = (first + LAST_LONGER).min(whole);
+        let open_below = (OPEN_BELOW * len as f64) as usize;
+        Self { rate, words, passes, first, last, whole, open_below }
+    }
+
+    /// The order of a pass. That of pass 1 depends on what has been asked about pass 0 when it is opened.
+    fn layout(&self, pass: usize, seed: u64, asked_first: Option<&Searched>) -> Layout {
+        match (pass, asked_first) {
+            (0, _) | (_, None) => Layout::identity(self.words, self.first),
+            (1, Some(searched)) => {
+                let seed = layout::mix(seed, 1);
+                let strata = strata::strata(searched, self.words, self.first, self.rate, seed);
+                Layout::sorted(self.words, &strata, seed)
+            }
+            _ => Layout::shuffled(self.words, pass, self.last, seed),
         }
-        // The longest ranges that hardly hold three errors, pass by pass, as found by trial over rates and lengths.
-        let tenth = (0.1 / rate).log2().floor().max(0.0) as u32;
-        let first_places = tenth.min(3);
-        let places = [tenth + 1, tenth + u32::from(rate < 0.04) + 1, tenth + 5];
-        let open_below = (OPEN_BELOW * rate.min(0.03) * len as f64) as usize;
-        Self { levels, whole, open_below, first_places, places }
+    }
+
+    /// The highest level at which places are asked in a block of level `top`: longer ranges often hold three errors.
+    fn places(&self, pass: usize, top: u32) -> u32 {
+        match pass {
+            0 => (PLACES / self.rate).log2().floor().max(0.0) as u32,
+            1 => top.saturating_sub(3),
+            _ => top.saturating_sub(2),
+        }
     }
 }
 
-/// Errors that a block of pass 0 holds on average, before rounding to a power of two.
-const FIRST_BLOCK: f64 = 0.8;
+/// Blocks of the last pass are longer than those of pass 0, by this power of two.
+const LAST_LONGER: u32 = 9;
 
-/// Below this error rate the later passes have longer blocks.
-const FEW_ERRORS: f64 = 0.025;
+/// The last pass is opened when fewer blocks than this share of the key's bits wait.
+const OPEN_BELOW: f64 = 4.5e-5;
 
-/// When fewer blocks than this share of the expected errors (of 3 % at most) wait, the next pass is opened.
-const OPEN_BELOW: f64 = 0.005;
+/// Places are asked in ranges of pass 0 that hold fewer errors than this before the search.
+const PLACES: f64 = 0.2;
 
 #[cfg(test)]
 mod tests {
@@ -240,8 +263,8 @@ mod tests {
             let limit = 1e6 * binary_entropy(run.errors as f64 / 1e6);
             let f = (run.parities as f64 + 64.0) / limit;
             println!("Q = {rate}: f = {f:.4}, {} rounds", run.rounds);
-            assert!((1.0..1.10).contains(&f), "{permille}: f = {f}");
-            assert!(run.rounds < 160, "{permille}: {} rounds", run.rounds);
+            assert!((1.0..1.07).contains(&f), "{permille}: f = {f}");
+            assert!(run.rounds < 120, "{permille}: {} rounds", run.rounds);
         }
     }
 
@@ -249,21 +272,25 @@ mod tests {
     fn a_wrong_guess_of_the_rate_costs_bits_but_corrects() {
         for (rate, assumed) in [(0.0, 0.01), (0.02, 0.0), (0.01, 0.08), (0.08, 0.01), (0.11, 0.11)]
         {
-            assert!(reconcile(20_000, rate, assumed, 9).equal, "{rate} taken for {assumed}");
+            for seed in 0..10 {
+                let run = reconcile(20_000, rate, assumed, seed);
+                assert!(run.equal, "{rate} taken for {assumed}, seed {seed}");
+            }
         }
     }
 
     #[test]
     fn questions_outside_the_key_are_refused() {
         let mut alice = CascadeAlice::new(BitString::with_len(100).into(), 0.1, 1).unwrap();
+        let listed = |nodes: &[u32]| Nodes::Listed(nodes.to_vec());
         let mut ask = |pass, level, nodes| {
             alice.answer(&ParityRequest { sections: vec![Section { pass, level, nodes }] })
         };
-        let listed = |nodes: &[u32]| Nodes::Listed(nodes.to_vec());
         assert!(matches!(ask(33, 0, Nodes::All), Err(CascadeError::WrongPass { passes: 33, .. })));
         assert!(matches!(ask(255, 0, Nodes::All), Err(CascadeError::WrongPass { .. })));
-        assert!(matches!(ask(0, 4, Nodes::All), Err(CascadeError::WrongLevel { top: 3, .. })));
-        assert!(matches!(ask(1, 255, Nodes::All), Err(CascadeError::WrongLevel { top: 7, .. })));
+        assert!(matches!(ask(0, 1, Nodes::All), Err(CascadeError::WrongLevel { top: 0, .. })));
+        assert!(matches!(ask(0, 4, listed(&[0])), Err(CascadeError::WrongLevel { top: 3, .. })));
+        assert!(matches!(ask(1, 255, listed(&[0])), Err(CascadeError::WrongLevel { top: 7, .. })));
         assert!(matches!(ask(0, 3, listed(&[16])), Err(CascadeError::WrongNode { count: 16, .. })));
         assert!(matches!(ask(0, 3, listed(&[u32::MAX])), Err(CascadeError::WrongNode { .. })));
         assert!(matches!(ask(0, 3, listed(&[])), Err(CascadeError::EmptyRequest)));
@@ -271,9 +298,13 @@ mod tests {
         assert!(matches!(ask(0, 3, places(&[16])), Err(CascadeError::WrongNode { count: 16, .. })));
         assert!(matches!(ask(2, 7, places(&[0])), Err(CascadeError::WrongPass { passes: 1, .. })));
         assert!(matches!(ask(0, 0, places(&[0])), Err(CascadeError::EmptyRequest)));
-        assert!(matches!(ask(0, 0, Nodes::All), Err(CascadeError::TooMuch { disclosed: 128, .. })));
-        assert_eq!(ask(0, 3, Nodes::All).unwrap().len(), 16);
-        assert_eq!(ask(1, 7, Nodes::All).unwrap().len(), 1);
+        let all: Vec<u32> = (0..101).collect();
+        assert!(matches!(
+            ask(0, 0, listed(&all)),
+            Err(CascadeError::TooMuch { disclosed: 101, .. })
+        ));
+        assert_eq!(ask(0, 0, Nodes::All).unwrap().len(), 16);
+        assert_eq!(ask(1, 0, Nodes::All).unwrap().len(), 1);
         let twice = listed(&[0; 84]);
         assert!(matches!(ask(0, 3, twice), Err(CascadeError::TooMuch { disclosed: 101, .. })));
         assert_eq!(ask(0, 3, listed(&[0; 83])).unwrap().len(), 83);

@@ -48,6 +48,11 @@ impl Subset {
         Self { number, nodes: vec![Node { level, index: 0, odd, halves: 0 }] }
     }
 
+    /// The bit that is known to be wrong.
+    pub(super) fn wrong_bit(&self) -> Option<usize> {
+        self.descend().filter(|&(_, level, _)| level == 0).map(|(_, _, bit)| bit)
+    }
+
     /// The smallest known odd range: its node, level and index.
     pub(super) fn descend(&self) -> Option<(usize, u32, usize)> {
         let mut id = 0;

@@ -3,98 +3,71 @@
 use zeroize::Zeroizing;
 
 use super::layout::{Layout, parity, place};
+use super::searched::{Bitmap, Searched};
 
-/// Bits by index.
-pub(super) struct Bitmap(Vec<u64>);
-
-impl Bitmap {
-    pub(super) fn new(len: usize) -> Self {
-        Self(vec![0; len.div_ceil(64)])
-    }
-
-    #[inline]
-    fn get(&self, i: usize) -> bool {
-        self.0[i / 64] >> (i % 64) & 1 == 1
-    }
-
-    #[inline]
-    fn toggle(&mut self, i: usize) {
-        self.0[i / 64] ^= 1 << (i % 64);
-    }
-
-    /// Flips a bit, and returns what it is now.
-    #[inline]
-    pub(super) fn flip(&mut self, i: usize) -> bool {
-        self.toggle(i);
-        self.get(i)
-    }
-}
-
-/// One pass at Bob. A node (level, index) is the range index·2^level .. (index+1)·2^level of positions.
+/// One pass at Bob. A node (level, index) is the range index·2^level .. (index+1)·2^level of positions; a block is named by
+/// its first position, counted in the shortest blocks.
 pub(super) struct Tree {
     layout: Layout,
-    /// Level of the blocks.
-    top: u32,
     key_bits: usize,
     /// Bob's bits in the order of the pass, kept up to date.
     bits: Zeroizing<Vec<u64>>,
     /// Per level: Bob's parity differs from Alice's. Meaningful where the parent is split.
     odd: Vec<Bitmap>,
-    /// Per level: the parities of both halves are known.
-    split: Vec<Bitmap>,
-    /// Per level: the place of an error has been asked for.
-    placed: Vec<Bitmap>,
-    /// Alice's block parities have been asked.
-    open: bool,
+    searched: Searched,
     /// Blocks that may be odd.
     pub(super) work: Vec<u32>,
+    /// Blocks in which a wrong bit may be known by now.
+    pub(super) touched: Vec<u32>,
     /// Blocks in `work`.
     listed: Bitmap,
 }
 
 impl Tree {
-    pub(super) fn new(layout: Layout, top: u32, key: &[u64], key_bits: usize) -> Self {
-        let len = layout.len();
-        let maps = || (0..=top).map(|level| Bitmap::new(len >> level)).collect();
+    pub(super) fn new(layout: Layout, key: &[u64], key_bits: usize) -> Self {
+        let (len, top) = (layout.len(), layout.top());
         Self {
             bits: layout.permute(key),
-            top,
             key_bits,
-            odd: maps(),
-            split: maps(),
-            placed: maps(),
-            open: false,
+            odd: (0..=top).map(|level| Bitmap::new(len >> level)).collect(),
+            searched: Searched::new(len, top),
             work: Vec::new(),
-            listed: Bitmap::new(len >> top),
+            touched: Vec::new(),
+            listed: Bitmap::new(len >> layout.bottom()),
             layout,
         }
     }
 
     /// Number of blocks.
     pub(super) fn blocks(&self) -> usize {
-        self.layout.len() >> self.top
+        self.layout.blocks().count()
     }
 
+    /// Level of the longest blocks.
     pub(super) fn top(&self) -> u32 {
-        self.top
+        self.layout.top()
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.open
+    /// Level of a block.
+    #[inline]
+    pub(super) fn block_level(&self, block: u32) -> u32 {
+        self.layout.level((block as usize) << self.layout.bottom())
     }
 
-    /// Bit of the key at a position.
-    pub(super) fn bit(&self, position: usize) -> usize {
-        self.layout.bit(position)
+    /// What has been asked.
+    pub(super) fn searched(&self) -> &Searched {
+        &self.searched
     }
 
     /// Takes Alice's parity of every block.
     pub(super) fn open(&mut self, theirs: impl Iterator<Item = bool>) {
-        self.open = true;
-        for (block, theirs) in theirs.enumerate() {
-            if theirs != parity(&self.bits, self.top, block) {
-                self.odd[self.top as usize].toggle(block);
-                self.list(block);
+        let bottom = self.layout.bottom();
+        for ((level, index), theirs) in self.layout.blocks().zip(theirs) {
+            if theirs != parity(&self.bits, level, index) {
+                self.odd[level as usize].toggle(index);
+                let block = index << (level - bottom);
+                self.listed.set(block);
+                self.work.push(block as u32);
             }
         }
     }
@@ -102,11 +75,13 @@ impl Tree {
     /// The smallest known odd range in a block, or `None` when the block is even.
     #[inline]
     pub(super) fn descend(&self, block: u32) -> Option<(u32, usize)> {
-        let (mut level, mut index) = (self.top, block as usize);
+        let bottom = self.layout.bottom();
+        let mut level = self.block_level(block);
+        let mut index = block as usize >> (level - bottom);
         if !self.odd[level as usize].get(index) {
             return None;
         }
-        while level > 0 && self.split[level as usize].get(index) {
+        while level > 0 && self.searched.is_split(level, index) {
             level -= 1;
             // The halves add up to the whole, which is odd: exactly one of them is.
             index = 2 * index + usize::from(!self.odd[level as usize].get(2 * index));
@@ -114,13 +89,35 @@ impl Tree {
         Some((level, index))
     }
 
+    /// The bit of the key that is wrong in an odd range: the only one, or the other one of two when one is known to be
+    /// right.
+    #[inline]
+    pub(super) fn wrong_bit(
+        &self,
+        (level, index): (u32, usize),
+        right: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        match level {
+            0 => Some(self.layout.bit(index)),
+            1 => {
+                let bits = [2 * index, 2 * index + 1].map(|position| self.layout.bit(position));
+                match bits.map(|bit| bit >= self.key_bits || right(bit)) {
+                    [true, false] => Some(bits[1]),
+                    [false, true] => Some(bits[0]),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     /// Splits a node, Alice's parity of its left half being known now.
     #[inline]
     pub(super) fn split(&mut self, level: u32, index: usize, theirs: bool) {
-        if self.split[level as usize].get(index) {
+        if self.searched.is_split(level, index) {
             return;
         }
-        self.split[level as usize].toggle(index);
+        self.searched.split(level, index);
         let whole = self.odd[level as usize].get(index);
         let below = &mut self.odd[level as usize - 1];
         let left = theirs != parity(&self.bits, level - 1, 2 * index);
@@ -130,22 +127,19 @@ impl Tree {
         if left != whole {
             below.toggle(2 * index + 1);
         }
-    }
-
-    /// The place of an error in a node has been asked for.
-    pub(super) fn is_placed(&self, level: u32, index: usize) -> bool {
-        self.placed[level as usize].get(index)
+        if level <= 2 {
+            self.touched.push(self.block_of(index << level));
+        }
     }
 
     /// The bit of the key where Alice's digits say that the error of a node is, unless it is even by now or the digits
     /// point into the padding.
     pub(super) fn locate(&mut self, level: u32, index: usize, theirs: u32) -> Option<usize> {
-        if self.placed[level as usize].get(index) {
+        if self.searched.is_placed(level, index) {
             return None;
         }
-        self.placed[level as usize].toggle(index);
-        let block = (index >> (self.top - level)) as u32;
-        if self.descend(block) != Some((level, index)) {
+        self.searched.place(level, index);
+        if self.descend(self.block_of(index << level)) != Some((level, index)) {
             return None;
         }
         let offset = (theirs ^ place(&self.bits, level, index)) as usize;
@@ -157,15 +151,16 @@ impl Tree {
     pub(super) fn flip(&mut self, bit: usize) {
         let position = self.layout.position(bit);
         self.bits[position / 64] ^= 1 << (position % 64);
-        if !self.open {
-            return;
+        let mut level = self.layout.level(position);
+        if self.odd[level as usize].flip(position >> level) {
+            let block = self.block_of(position);
+            self.touched.push(block);
+            if !self.listed.get(block as usize) {
+                self.listed.set(block as usize);
+                self.work.push(block);
+            }
         }
-        let mut level = self.top;
-        self.odd[level as usize].toggle(position >> level);
-        if self.odd[level as usize].get(position >> level) {
-            self.list(position >> level);
-        }
-        while level > 0 && self.split[level as usize].get(position >> level) {
+        while level > 0 && self.searched.is_split(level, position >> level) {
             level -= 1;
             self.odd[level as usize].toggle(position >> level);
         }
@@ -176,10 +171,10 @@ impl Tree {
         self.listed.toggle(block as usize);
     }
 
-    fn list(&mut self, block: usize) {
-        if !self.listed.get(block) {
-            self.listed.toggle(block);
-            self.work.push(block as u32);
-        }
+    /// The block that a position lies in.
+    #[inline]
+    fn block_of(&self, position: usize) -> u32 {
+        let (level, bottom) = (self.layout.level(position), self.layout.bottom());
+        (position >> level << (level - bottom)) as u32
     }
 }
