@@ -1,7 +1,7 @@
 //! Whole messages over a stream: four bytes of length, then the bytes.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 /// The longest message that is taken in.
 pub const MAX_FRAME_BYTES: usize = 1 << 27;
@@ -62,9 +62,36 @@ impl Frames {
         Ok(message)
     }
 
+    /// Waits for messages as long as it takes.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn wait_forever(&self) -> io::Result<()> {
+        self.write.set_read_timeout(None)
+    }
+
+    /// Something that ends the connection when it is dropped, whoever waits on it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn closer(&self) -> io::Result<Closer> {
+        Ok(Closer(self.write.try_clone()?))
+    }
+
     /// Bytes sent and received so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+/// Ends a connection when it is dropped.
+#[derive(Debug)]
+pub struct Closer(TcpStream);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        // It may be closed already.
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
@@ -90,6 +117,15 @@ mod tests {
             assert_eq!(far.receive().unwrap(), message);
         }
         assert_eq!((near.bytes(), far.bytes()), (100_015, 100_015));
+    }
+
+    #[test]
+    fn whoever_waits_on_a_connection_is_told_when_it_is_closed() {
+        let (_raw, mut far) = pair();
+        let closer = far.closer().unwrap();
+        let waiting = std::thread::spawn(move || far.receive());
+        drop(closer);
+        assert!(waiting.join().unwrap().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`BitString`] | packed bits that anyone may see |
 //! | [`SecretBits`] | packed bits that are wiped when dropped and never printed, cloned or serialised by accident |
+//! | [`BitSieve`] | collects the bits that are to be kept |
 //! | [`Fingerprint`] | the most that is ever shown of a secret: 8 hex digits |
 //! | [`Toeplitz`] | privacy amplification: n bits to m bits |
 //! | [`PolyHash64`] | verification: any length to 64 bits |
@@ -29,6 +30,7 @@ mod error;
 mod iter;
 mod poly_hash;
 mod secret;
+mod sieve;
 mod tag;
 mod toeplitz;
 
@@ -37,5 +39,6 @@ pub use error::BitsError;
 pub use iter::Iter;
 pub use poly_hash::PolyHash64;
 pub use secret::{Fingerprint, SecretBits};
+pub use sieve::BitSieve;
 pub use tag::TagHash;
 pub use toeplitz::Toeplitz;

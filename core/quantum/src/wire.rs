@@ -112,6 +112,27 @@ impl<'a> Reader<'a> {
         if value > most { Err(WireError::TooLarge { what, value, most }) } else { Ok(value) }
     }
 
+    /// So many numbers, each of at most `most`. The caller bounds how many.
+    pub(crate) fn numbers(
+        &mut self,
+        what: &'static str,
+        count: usize,
+        most: u64,
+    ) -> Result<Vec<u64>, WireError> {
+        let mut numbers = Vec::with_capacity(count);
+        for _ in 0..count {
+            // Most are one byte long.
+            match self.0.split_first() {
+                Some((&byte, rest)) if byte < 0x80 && u64::from(byte) <= most => {
+                    self.0 = rest;
+                    numbers.push(u64::from(byte));
+                }
+                _ => numbers.push(self.number(what, most)?),
+            }
+        }
+        Ok(numbers)
+    }
+
     pub(crate) fn bits(&mut self, what: &'static str) -> Result<BitString, WireError> {
         // No more bits than there are bytes for: nothing is allocated on a stranger's word.
         let most = self.left() as u64 * 8;

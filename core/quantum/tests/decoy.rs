@@ -98,7 +98,7 @@ impl Pair {
     ) -> Outcome {
         let (config, rng) = (&self.config, &mut self.rng);
         let choices = Choices::new(config, rng.random());
-        let clicks: Vec<_> = Link::new(config, &choices, rng.random()).collect();
+        let clicks = Link::new(config, &choices, rng.random()).collect();
         let [a, b] = &mut self.auth;
         let (alice, first) = Session::alice(config, number, choices, GREETINGS, a).unwrap();
         let (bob, second) = Session::bob(config, number, clicks, GREETINGS, b).unwrap();

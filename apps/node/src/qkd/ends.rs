@@ -16,9 +16,10 @@ use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::args::{EndArgs, SecretArgs};
-use super::fibre::{PhotonBlock, read_clicks};
+use super::fibre::{Detectors, PhotonBlock};
 use super::line::{Connector, Line};
 use super::state::{KeyState, Ledger};
+use crate::frames::Frames;
 use crate::journal::write_new_private;
 
 /// What an end has done, for people and programs. Nothing in it is secret.
@@ -113,9 +114,9 @@ pub fn run_bob(args: &EndArgs) -> Result<EndReport> {
     let mut end = End::open(args, AuthDirection::BToA)?;
     let mut connector = Connector::new(args)?;
     loop {
-        let mut line = connector.line()?;
-        let result = end.bob_line(&mut line);
-        end.report.classical_bytes += line.classical.bytes();
+        let Line { mut classical, fibre } = connector.line()?;
+        let result = end.bob_line(&mut classical, fibre);
+        end.report.classical_bytes += classical.bytes();
         match result {
             Ok(()) => break,
             Err(error) => end.broken(error)?,
@@ -171,29 +172,36 @@ impl End {
     }
 
     fn alice_line(&mut self, line: &mut Line, args: &EndArgs, source: &BlockSource) -> Result<()> {
-        let next = self.greet(line)?;
-        let mut block = next;
+        let mut block = self.greet(&mut line.classical)?;
+        // Light that is under way already. What a broken connection loses of it is not sent again.
+        let mut ahead = None;
         while args.blocks == 0 || self.report.blocks < args.blocks {
-            let photons = source.next()?;
+            let photons = match ahead.take() {
+                Some(photons) => photons,
+                None => send_light(source.next()?, line)?,
+            };
             self.begin(block)?;
             line.classical.send(&[&[BEGIN][..], &block.to_be_bytes()].concat())?;
-            line.fibre.send(photons.clicks())?;
             let choices = photons.choices(&self.config);
             let greetings = [&self.greetings[0][..], &self.greetings[1]];
             let (session, steps) =
                 Session::alice(&self.config, block, choices, greetings, &mut self.state.auth)
                     .map_err(|e| anyhow!(e).context(Fatal))?;
-            self.drive(session, steps, line)?;
+            if args.blocks == 0 || self.report.blocks < args.blocks {
+                ahead = source.ready().map(|photons| send_light(photons, line)).transpose()?;
+            }
+            self.drive(session, steps, &mut line.classical)?;
             block += 1;
         }
         line.classical.send(&[BYE])?;
         Ok(())
     }
 
-    fn bob_line(&mut self, line: &mut Line) -> Result<()> {
-        let mut next = self.greet(line)?;
+    fn bob_line(&mut self, classical: &mut Frames, fibre: Frames) -> Result<()> {
+        let mut next = self.greet(classical)?;
+        let detectors = Detectors::new(fibre, self.config.pulses_per_block)?;
         loop {
-            let frame = line.classical.receive()?;
+            let frame = classical.receive()?;
             let block = match frame.split_first() {
                 Some((&BYE, [])) => return Ok(()),
                 Some((&BEGIN, number)) => number.try_into().map(u64::from_be_bytes)?,
@@ -204,17 +212,17 @@ impl End {
             }
             next += 1;
             self.begin(block)?;
-            let clicks = read_clicks(&line.fibre.receive()?, self.config.pulses_per_block)?;
+            let detections = detectors.next()?;
             let greetings = [&self.greetings[0][..], &self.greetings[1]];
             let (session, steps) =
-                Session::bob(&self.config, block, clicks, greetings, &mut self.state.auth)
+                Session::bob(&self.config, block, detections, greetings, &mut self.state.auth)
                     .map_err(|e| anyhow!(e).context(Fatal))?;
-            self.drive(session, steps, line)?;
+            self.drive(session, steps, classical)?;
         }
     }
 
     /// Compares journals with the other end, settles a held key, and agrees on the next block's number.
-    fn greet(&mut self, line: &mut Line) -> Result<u64> {
+    fn greet(&mut self, classical: &mut Frames) -> Result<u64> {
         let pads = [AuthDirection::AToB, AuthDirection::BToA]
             .map(|direction| self.state.auth.pool(direction).next_index());
         let ours = Hello {
@@ -225,8 +233,8 @@ impl End {
             pads,
         };
         let said = [&[HELLO][..], &serde_json::to_vec(&ours)?].concat();
-        line.classical.send(&said)?;
-        let frame = line.classical.receive()?;
+        classical.send(&said)?;
+        let frame = classical.receive()?;
         let Some((&HELLO, json)) = frame.split_first() else { bail!("no greeting") };
         let theirs: Hello = serde_json::from_slice(json).context("in the greeting")?;
         if theirs.own == ours.own {
@@ -290,14 +298,19 @@ impl End {
     }
 
     /// Runs a block to its end.
-    fn drive(&mut self, mut session: Session, mut steps: Vec<Step>, line: &mut Line) -> Result<()> {
+    fn drive(
+        &mut self,
+        mut session: Session,
+        mut steps: Vec<Step>,
+        classical: &mut Frames,
+    ) -> Result<()> {
         loop {
             let (mut over, mut broken) = (false, None);
             for step in steps.drain(..) {
                 match step {
                     Step::Persist(mark) => self.state.mark(mark)?,
                     Step::Send(bytes) => {
-                        if let Err(error) = line.classical.send(&bytes) {
+                        if let Err(error) = classical.send(&bytes) {
                             broken = Some(error);
                         }
                     }
@@ -330,7 +343,9 @@ impl End {
                 self.report.seconds = self.started.map_or(0.0, |t| t.elapsed().as_secs_f64());
                 return Ok(());
             }
-            let frame = line.classical.receive()?;
+            // While the other end works on what was just sent.
+            session.work()?;
+            let frame = classical.receive()?;
             let result = session.receive(&frame, &mut self.state.auth, &mut self.rng, &mut steps);
             if let Err(error) = result {
                 for step in steps {
@@ -447,6 +462,17 @@ impl BlockSource {
     fn next(&self) -> Result<PhotonBlock> {
         self.blocks.recv().map_err(|_| anyhow!("no more pulses").context(Fatal))
     }
+
+    /// The next block, if it has been made.
+    fn ready(&self) -> Option<PhotonBlock> {
+        self.blocks.try_recv().ok()
+    }
+}
+
+/// Sends a block's light down the fibre.
+fn send_light(photons: PhotonBlock, line: &mut Line) -> Result<PhotonBlock> {
+    line.fibre.send(photons.clicks())?;
+    Ok(photons)
 }
 
 /// The files of an end, for an audit.

@@ -1,8 +1,12 @@
 //! The simulated fibre: what clicked at Bob, carried to him in place of photons.
 
-use anyhow::{Result, bail};
-use crqkd_quantum::decoy::{Choices, Click, DecoyConfig, Link};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use anyhow::{Result, anyhow, bail};
+use crqkd_quantum::decoy::{Choices, Click, DecoyConfig, Detections, Link};
 use rand::Rng;
+
+use crate::frames::{Closer, Frames};
 
 /// One block of pulses: the seed of Alice's choices, and the clicks that they make at Bob.
 ///
@@ -58,6 +62,41 @@ impl PhotonBlock {
 impl std::fmt::Debug for PhotonBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PhotonBlock({} clicks)", self.count)
+    }
+}
+
+/// Bob's detectors: a thread that takes clicks off the fibre, a block ahead, as light does not wait.
+pub(super) struct Detectors {
+    blocks: Receiver<Result<Detections>>,
+    /// Ends the thread when it waits for light.
+    _closer: Closer,
+}
+
+impl Detectors {
+    /// Watches the fibre of a connection until it breaks.
+    pub(super) fn new(mut fibre: Frames, pulses: u64) -> Result<Self> {
+        // Darkness is no reason to give up: whether the other end is there shows on the classical channel.
+        fibre.wait_forever()?;
+        let closer = fibre.closer()?;
+        let (send, blocks) = sync_channel(1);
+        let watch = move || {
+            loop {
+                let seen = fibre.receive().map_err(anyhow::Error::from).and_then(|bytes| {
+                    Ok(read_clicks(&bytes, pulses)?.into_iter().collect::<Detections>())
+                });
+                let broken = seen.is_err();
+                if send.send(seen).is_err() || broken {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("detectors".into()).spawn(watch)?;
+        Ok(Self { blocks, _closer: closer })
+    }
+
+    /// What was seen of the next block.
+    pub(super) fn next(&self) -> Result<Detections> {
+        self.blocks.recv().map_err(|_| anyhow!("the fibre is broken"))?
     }
 }
 

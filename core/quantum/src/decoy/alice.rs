@@ -9,6 +9,7 @@ use super::config::{DecoyConfig, Reconciliation};
 use super::counts::{self, DecoyCounts};
 use super::link::Choices;
 use super::message::Message;
+use super::sifting::{Disclosed, Sifted, sift_alice};
 use crate::cascade::{CascadeAlice, CascadeError};
 use crate::ldpc::{self, LdpcError};
 use crate::message::{ProtocolError, expect_len};
@@ -28,13 +29,15 @@ enum State {
     /// The pulses are under way.
     Sent(Choices),
     /// Alice's bits in the test basis are disclosed; she waits for Bob's.
-    Testing { test: BitString, intensities: Vec<u8>, key: SecretBits },
+    Testing(Sifted),
     /// Bob asks for parities.
     Asked(CascadeAlice),
     /// Bob has the syndrome.
     Told(SecretBits),
     /// Bob compares tags.
     Verifying(SecretBits),
+    /// Bob knows the matrix; the key is still to be hashed.
+    Amplifying { key: SecretBits, matrix: Box<Toeplitz> },
     /// The key is there.
     Done(SecretBits),
     /// No key, for a reason.
@@ -68,8 +71,8 @@ impl DecoyAlice {
             (State::Sent(choices), Message::Detections { pulses, distances, bases }) => {
                 self.sift(&choices, pulses, &distances, &bases)
             }
-            (State::Testing { test, intensities, key }, Message::TestBits(theirs)) => {
-                self.estimate(&test, &theirs, &intensities, key, rng)
+            (State::Testing(sifted), Message::TestBits(theirs)) => {
+                self.estimate(sifted, &theirs, rng)
             }
             (State::Asked(mut cascade), Message::Questions(request)) => {
                 match cascade.answer(&request) {
@@ -88,9 +91,9 @@ impl DecoyAlice {
                 self.verify(cascade.into_key(), errors, rng)
             }
             (State::Told(key), Message::Reconciled { errors }) => self.verify(key, errors, rng),
-            (State::Verifying(key), Message::Verified { equal }) => self.amplify(&key, equal, rng),
-            (State::Done(key), _) => {
-                self.state = State::Done(key);
+            (State::Verifying(key), Message::Verified { equal }) => self.amplify(key, equal, rng),
+            (state @ (State::Done(_) | State::Amplifying { .. }), _) => {
+                self.state = state;
                 return Err(unexpected("done"));
             }
             (State::Aborted(reason), _) => {
@@ -105,8 +108,20 @@ impl DecoyAlice {
         Ok(answer)
     }
 
+    /// Does work that no message waits for: hashes the key while Bob does the same.
+    ///
+    /// # Errors
+    /// A matrix that does not fit the key, which cannot be.
+    pub fn work(&mut self) -> Result<(), ProtocolError> {
+        if let State::Amplifying { key, matrix } = &self.state {
+            self.state = State::Done(matrix.hash_secret(key)?);
+        }
+        Ok(())
+    }
+
     /// The final key, once it is there. It may not be used before the transcript is authenticated.
-    pub fn into_key(self) -> Option<SecretBits> {
+    pub fn into_key(mut self) -> Option<SecretBits> {
+        self.work().ok()?;
         match self.state {
             State::Done(key) => Some(key),
             _ => None,
@@ -116,7 +131,7 @@ impl DecoyAlice {
     /// How far this end is.
     pub fn status(&self) -> Status {
         match self.state {
-            State::Done(_) => Status::Done,
+            State::Done(_) | State::Amplifying { .. } => Status::Done,
             State::Aborted(reason) => Status::Aborted(reason),
             State::Failed => Status::Failed,
             _ => Status::Running,
@@ -136,58 +151,23 @@ impl DecoyAlice {
         bases: &BitString,
     ) -> Step {
         expect_len("pulses", self.config.pulses_per_block as usize, pulses as usize)?;
-        expect_len("bases", distances.len(), bases.len())?;
-        let mut equal = BitString::with_capacity(bases.len());
-        let (mut signal, mut decoy, mut test) =
-            (BitString::new(), BitString::new(), BitString::new());
-        let mut key = SecretBits::from(BitString::with_capacity(bases.len()));
-        let mut word = BitString::new();
-        let mut intensities = Vec::new();
-        let mut next = 0u64;
-        for (&distance, bob) in distances.iter().zip(bases) {
-            let index = next.saturating_add(distance);
-            if index >= pulses {
-                let (expected, found) = (pulses as usize, index as usize);
-                return Err(ProtocolError::WrongCount { what: "pulse", expected, found });
-            }
-            next = index + 1;
-            let choice = choices.get(index);
-            equal.push(choice.key_basis == bob);
-            if choice.key_basis != bob {
-                continue;
-            }
-            signal.push(choice.intensity == 0);
-            if choice.intensity != 0 {
-                decoy.push(choice.intensity == 1);
-            }
-            if bob {
-                self.counts.key_bits[usize::from(choice.intensity)] += 1;
-                word.push(choice.bit);
-                if word.len() == 4096 {
-                    key.append(mem::take(&mut word).into());
-                }
-            } else {
-                self.counts.test_bits[usize::from(choice.intensity)] += 1;
-                intensities.push(choice.intensity);
-                test.push(choice.bit);
-            }
-        }
-        key.append(word.into());
+        let (sifted, Disclosed { equal, signal, decoy }) =
+            sift_alice(choices, pulses, distances, bases)?;
         self.counts.clicks = distances.len() as u64;
-        let answer = Message::Sifting { equal, signal, decoy, test_bits: test.clone() };
-        Ok((State::Testing { test, intensities, key }, Some(answer)))
+        self.counts.key_bits = sifted.key_bits;
+        self.counts.test_bits = sifted.test_bits;
+        let answer = Message::Sifting { equal, signal, decoy, test_bits: sifted.test.clone() };
+        Ok((State::Testing(sifted), Some(answer)))
     }
 
     fn estimate<R: Rng + ?Sized>(
         &mut self,
-        ours: &BitString,
+        Sifted { key, test, intensities, .. }: Sifted,
         theirs: &BitString,
-        intensities: &[u8],
-        key: SecretBits,
         rng: &mut R,
     ) -> Step {
-        expect_len("test bits", ours.len(), theirs.len())?;
-        for ((a, b), &k) in ours.iter().zip(theirs).zip(intensities) {
+        expect_len("test bits", test.len(), theirs.len())?;
+        for ((a, b), k) in test.iter().zip(theirs).zip(intensities) {
             self.counts.test_errors[usize::from(k)] += u64::from(a != b);
         }
         if let Err(reason) = self.counts.check_test(&self.config) {
@@ -234,7 +214,7 @@ impl DecoyAlice {
         Ok((State::Verifying(key), Some(Message::Verify { hash_key, tag })))
     }
 
-    fn amplify<R: Rng + ?Sized>(&mut self, key: &SecretBits, equal: bool, rng: &mut R) -> Step {
+    fn amplify<R: Rng + ?Sized>(&mut self, key: SecretBits, equal: bool, rng: &mut R) -> Step {
         if !equal {
             return Ok((State::Aborted(AbortReason::VerificationFailed), None));
         }
@@ -243,9 +223,9 @@ impl DecoyAlice {
             Err(reason) => return abort(reason),
         };
         let seed = BitString::random(rng, key.len() + length as usize - 1);
-        let secret = Toeplitz::new(seed.clone(), key.len(), length as usize)?.hash_secret(key)?;
+        let matrix = Box::new(Toeplitz::new(seed.clone(), key.len(), length as usize)?);
         self.counts.final_length = length;
-        Ok((State::Done(secret), Some(Message::Amplify { length, seed })))
+        Ok((State::Amplifying { key, matrix }, Some(Message::Amplify { length, seed })))
     }
 }
 
@@ -258,10 +238,10 @@ impl State {
     fn name(&self) -> &'static str {
         match self {
             Self::Sent(_) => "waiting for detections",
-            Self::Testing { .. } => "waiting for the test bits",
+            Self::Testing(_) => "waiting for the test bits",
             Self::Asked(_) | Self::Told(_) => "reconciling",
             Self::Verifying(_) => "verifying",
-            Self::Done(_) => "done",
+            Self::Done(_) | Self::Amplifying { .. } => "done",
             Self::Aborted(_) => "aborted",
             Self::Failed => "failed",
         }

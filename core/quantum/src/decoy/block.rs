@@ -38,7 +38,7 @@ pub fn run_decoy_block<R: Rng>(
     config.validate()?;
     let choices = Choices::new(config, rng.random());
     let link = Link::new(config, &choices, rng.random());
-    let (mut bob, first) = DecoyBob::new(config, link);
+    let (mut bob, first) = DecoyBob::new(config, link.collect());
     let mut alice = DecoyAlice::new(config, choices);
     let mut messages = 0;
     let mut to_alice = Some(first);

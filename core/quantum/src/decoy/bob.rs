@@ -6,8 +6,8 @@ use crqkd_bits::{BitString, SecretBits, Toeplitz};
 
 use super::config::{DecoyConfig, Reconciliation};
 use super::counts::{self, DecoyCounts};
-use super::link::Click;
 use super::message::Message;
+use super::sifting::{Detections, Disclosed, Sifted, sift_bob};
 use crate::cascade::{CascadeBob, CascadeError};
 use crate::ldpc;
 use crate::message::{ProtocolError, expect_len};
@@ -45,22 +45,9 @@ enum State {
 type Step = Result<(State, Option<Message>), ProtocolError>;
 
 impl DecoyBob {
-    /// Bob with the clicks of a block, in order, and his first message.
-    pub fn new(config: &DecoyConfig, clicks: impl IntoIterator<Item = Click>) -> (Self, Message) {
-        let mut distances = Vec::new();
-        let (mut bases, mut bits) = (BitString::new(), SecretBits::new());
-        let mut word = BitString::new();
-        let mut next = 0;
-        for click in clicks {
-            distances.push(click.index.saturating_sub(next));
-            next = click.index.max(next) + 1;
-            bases.push(click.key_basis);
-            word.push(click.bit);
-            if word.len() == 4096 {
-                bits.append(mem::take(&mut word).into());
-            }
-        }
-        bits.append(word.into());
+    /// Bob with what he saw in a block, and his first message.
+    pub fn new(config: &DecoyConfig, detections: Detections) -> (Self, Message) {
+        let Detections { distances, bases, bits } = detections;
         let pulses = config.pulses_per_block;
         let counts = DecoyCounts { pulses, clicks: bases.len() as u64, ..DecoyCounts::default() };
         let first = Message::Detections { pulses, distances, bases: bases.clone() };
@@ -80,7 +67,7 @@ impl DecoyBob {
             (
                 State::Announced { bases, bits },
                 Message::Sifting { equal, signal, decoy, test_bits },
-            ) => self.sift(&bases, &bits, &equal, [&signal, &decoy], &test_bits),
+            ) => self.sift(&bases, &bits, &Disclosed { equal, signal, decoy }, &test_bits),
             (State::Tested(key), Message::Syndrome { rate, checks, bits }) => {
                 self.correct(key, rate, checks, &bits)
             }
@@ -143,38 +130,15 @@ impl DecoyBob {
         &mut self,
         bases: &BitString,
         bits: &SecretBits,
-        equal: &BitString,
-        [signal, decoy]: [&BitString; 2],
+        alice: &Disclosed,
         theirs: &BitString,
     ) -> Step {
-        expect_len("equal bases", bases.len(), equal.len())?;
-        expect_len("signals", equal.count_ones(), signal.len())?;
-        expect_len("decoys", signal.len() - signal.count_ones(), decoy.len())?;
-        let (mut signal, mut decoy, mut theirs_left) = (signal.iter(), decoy.iter(), theirs.iter());
-        let (mut key, mut word, mut test) = (SecretBits::new(), BitString::new(), BitString::new());
-        for ((bit, key_basis), equal) in bits.expose().iter().zip(bases).zip(equal) {
-            if !equal {
-                continue;
-            }
-            let intensity = if signal.next() == Some(true) {
-                0
-            } else {
-                1 + usize::from(decoy.next() != Some(true))
-            };
-            if key_basis {
-                self.counts.key_bits[intensity] += 1;
-                word.push(bit);
-                if word.len() == 4096 {
-                    key.append(mem::take(&mut word).into());
-                }
-            } else {
-                self.counts.test_bits[intensity] += 1;
-                self.counts.test_errors[intensity] += u64::from(theirs_left.next() != Some(bit));
-                test.push(bit);
-            }
-        }
-        key.append(word.into());
+        let Sifted { key, test, intensities, key_bits, test_bits } = sift_bob(bases, bits, alice)?;
         expect_len("test bits", test.len(), theirs.len())?;
+        (self.counts.key_bits, self.counts.test_bits) = (key_bits, test_bits);
+        for ((a, b), k) in test.iter().zip(theirs).zip(intensities) {
+            self.counts.test_errors[usize::from(k)] += u64::from(a != b);
+        }
         let state = match self.counts.check_test(&self.config) {
             Ok(()) => State::Tested(key),
             Err(reason) => State::Aborted(reason),

@@ -190,9 +190,7 @@ impl Message {
                 let pulses = from.number("pulses", 1 << 40)?;
                 // At least a byte each: nothing is allocated on a stranger's word.
                 let count = from.number("clicks", MAX_CLICKS.min(from.left() as u64))?;
-                let distances = (0..count)
-                    .map(|_| from.number("distance", pulses))
-                    .collect::<Result<_, _>>()?;
+                let distances = from.numbers("distance", count as usize, pulses)?;
                 Self::Detections { pulses, distances, bases: from.bits("bases")? }
             }
             2 => Self::Sifting {

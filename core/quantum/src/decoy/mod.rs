@@ -7,6 +7,7 @@
 //! | `length` | [`DecoyBlock`]: the finite-key length; [`Asymptotic`]: the limit that it tends to |
 //! | `message` | [`Message`] and its bytes |
 //! | `alice`, `bob` | [`DecoyAlice`], [`DecoyBob`]: the two ends of a block as state machines |
+//! | `sifting` | [`Detections`], and what both ends keep of them |
 //! | `counts` | [`DecoyCounts`]: what both count, and the length that follows |
 //! | `session` | [`Session`]: an end with its transcript and its tags: no key without authentication |
 //! | `block` | [`run_decoy_block`]: both ends in one process |
@@ -20,6 +21,7 @@ mod length;
 mod link;
 mod message;
 mod session;
+mod sifting;
 
 pub use alice::DecoyAlice;
 pub use block::{DecoyRun, run_decoy_block};
@@ -30,3 +32,4 @@ pub use length::{Asymptotic, ByIntensity, DecoyBlock, DecoyBounds, INTENSITIES};
 pub use link::{Choice, Choices, Click, Link};
 pub use message::{MAX_CLICKS, Message};
 pub use session::{CONFIRMATION_BITS, Session, SessionEnd, SessionError, Step, confirmation};
+pub use sifting::Detections;

@@ -21,8 +21,9 @@ use super::alice::DecoyAlice;
 use super::bob::DecoyBob;
 use super::config::DecoyConfig;
 use super::counts::DecoyCounts;
-use super::link::{Choices, Click};
+use super::link::Choices;
 use super::message::Message;
+use super::sifting::Detections;
 use crate::message::ProtocolError;
 use crate::report::AbortReason;
 use crate::status::Status;
@@ -134,20 +135,20 @@ impl Session {
         Ok((Self::new(number, AuthDirection::AToB, end, greetings, pad), steps))
     }
 
-    /// Bob's end, with the clicks of the block.
+    /// Bob's end, with what he saw in the block.
     ///
     /// # Errors
     /// [`AuthError::PoolLow`].
     pub fn bob(
         config: &DecoyConfig,
         number: u64,
-        clicks: impl IntoIterator<Item = Click>,
+        detections: Detections,
         greetings: [&[u8]; 2],
         auth: &mut Authenticator,
     ) -> Result<(Self, Vec<Step>), SessionError> {
         let pad = auth.reserve()?;
         let mut steps = vec![Step::Persist(pad.mark())];
-        let (bob, first) = DecoyBob::new(config, clicks);
+        let (bob, first) = DecoyBob::new(config, detections);
         let end = End::Bob(Box::new(bob));
         let mut session = Self::new(number, AuthDirection::BToA, end, greetings, pad);
         session.say(&first, &mut steps);
@@ -189,6 +190,18 @@ impl Session {
             self.over = true;
         }
         result
+    }
+
+    /// Does work that no message waits for. To be called when everything has been sent and before the next bytes are
+    /// awaited; without the call the work is done when its result is needed.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn work(&mut self) -> Result<(), SessionError> {
+        if let End::Alice(alice) = &mut self.end {
+            alice.work()?;
+        }
+        Ok(())
     }
 
     /// What this end has counted.
