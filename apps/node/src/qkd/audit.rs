@@ -16,7 +16,7 @@ use crate::journal;
 pub struct Audit {
     /// Keys released at the first end, at the second, at both.
     pub released: [u64; 3],
-    /// Keys released at both that differ in any bit or in their ledgers' lengths.
+    /// Keys released at both that differ in any bit, or in anything that their ledgers say.
     pub differing: u64,
     /// Whole groups in the keys released at both.
     pub groups: u64,
@@ -68,20 +68,20 @@ pub fn audit(first: &Path, second: &Path, group_bits: usize) -> Result<Audit> {
                 }
                 QkdRecord::Released(ledger) => {
                     if let Some(key) = stored.remove(&ledger.block) {
-                        released.insert(ledger.block, (key, ledger.bits));
+                        released.insert(ledger.block, (key, ledger));
                     }
                 }
-                QkdRecord::Held { .. } | QkdRecord::Burned { .. } => {}
+                QkdRecord::Held(_) | QkdRecord::Burned { .. } => {}
             }
         }
         audit.released[end] = released.len() as u64;
         keys.push(released);
     }
-    for (block, (key, bits)) in &keys[0] {
-        if let Some((other, other_bits)) = keys[1].get(block) {
+    for (block, (key, ledger)) in &keys[0] {
+        if let Some((other, other_ledger)) = keys[1].get(block) {
             audit.released[2] += 1;
-            audit.differing += u64::from(!key.ct_eq(other) || bits != other_bits);
-            audit.groups += bits / group_bits.max(1) as u64;
+            audit.differing += u64::from(!key.ct_eq(other) || ledger != other_ledger);
+            audit.groups += ledger.bits / group_bits.max(1) as u64;
         }
     }
     Ok(audit)

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 use crqkd_bits::TagHash;
 use crqkd_keys::{AuthDirection, Authenticator};
-use crqkd_quantum::decoy::{DecoyConfig, DecoyCounts, Session, SessionEnd, Step};
+use crqkd_quantum::decoy::{DecoyConfig, Session, SessionEnd, Step};
 use rand::rngs::OsRng;
 use rand::{SeedableRng, TryRngCore};
 use rand_chacha::ChaCha20Rng;
@@ -143,7 +143,6 @@ struct End {
     block: Option<u64>,
     /// What was said when the connection was made, Alice's and Bob's.
     greetings: [Vec<u8>; 2],
-    counts: DecoyCounts,
     report: EndReport,
     started: Option<Instant>,
 }
@@ -165,7 +164,6 @@ impl End {
             rng: ChaCha20Rng::from_seed(*seed),
             block: None,
             greetings: [Vec::new(), Vec::new()],
-            counts: DecoyCounts::default(),
             report: EndReport::default(),
             started: None,
         })
@@ -292,7 +290,6 @@ impl End {
         self.started.get_or_insert_with(Instant::now);
         self.state.begin(block)?;
         self.block = Some(block);
-        self.counts = DecoyCounts::default();
         self.report.blocks += 1;
         Ok(())
     }
@@ -315,19 +312,15 @@ impl End {
                         }
                     }
                     Step::Key(key) => {
-                        self.counts = *session.counts();
                         let ledger = self.ledger(&session, &key);
                         self.count(&ledger);
                         self.state.release(key, ledger)?;
                     }
                     Step::Hold(key) => {
-                        self.counts = *session.counts();
-                        self.state.hold(session.number(), key)?;
+                        let ledger = self.ledger(&session, &key);
+                        self.state.hold(key, ledger)?;
                     }
-                    Step::Release => {
-                        self.counts = *session.counts();
-                        self.release_held()?;
-                    }
+                    Step::Release => self.release_held()?,
                     Step::End(SessionEnd::Key) => over = true,
                     Step::End(SessionEnd::Aborted(reason)) => {
                         over = true;
@@ -380,31 +373,15 @@ impl End {
     }
 
     fn ledger(&self, session: &Session, key: &crqkd_bits::SecretBits) -> Ledger {
-        self.ledger_of(session.number(), session.counts(), key)
-    }
-
-    fn ledger_of(&self, block: u64, counts: &DecoyCounts, key: &crqkd_bits::SecretBits) -> Ledger {
         let tag_bits = self.state.auth.tag_bits();
         let eps_auth = 2.0 * TagHash::forgery_bound(1 << 30, tag_bits);
-        Ledger::new(block, key, counts, [self.config.eps_sec, self.config.eps_cor, eps_auth])
+        let eps = [self.config.eps_sec, self.config.eps_cor, eps_auth];
+        Ledger::new(session.number(), key, session.counts(), eps)
     }
 
-    /// The counts are those of this process; a key held over a restart has lost them, and its ledger says zero sifted
-    /// bits.
     fn release_held(&mut self) -> Result<()> {
-        let (config, counts) = (self.config.clone(), self.counts);
-        let tag_bits = self.state.auth.tag_bits();
-        let eps_auth = 2.0 * TagHash::forgery_bound(1 << 30, tag_bits);
-        let mut copy = None;
-        self.state.release_held(|block, key| {
-            let ledger =
-                Ledger::new(block, key, &counts, [config.eps_sec, config.eps_cor, eps_auth]);
-            copy = Some(ledger.clone());
-            ledger
-        })?;
-        if let Some(ledger) = copy {
-            self.count(&ledger);
-        }
+        let ledger = self.state.release_held()?;
+        self.count(&ledger);
         Ok(())
     }
 
@@ -412,9 +389,8 @@ impl End {
         self.report.released += 1;
         self.report.key_bits += ledger.bits;
         self.report.efficiency = ledger.efficiency;
-        let counts = if ledger.sifted > 0 { self.counts } else { DecoyCounts::default() };
-        self.report.rounds = counts.rounds;
-        self.report.sifted_bits += ledger.sifted + counts.test_bits.iter().sum::<u64>();
+        self.report.rounds = ledger.rounds;
+        self.report.sifted_bits += ledger.sifted + ledger.tested;
     }
 
     fn finish(mut self) -> EndReport {

@@ -41,10 +41,7 @@ pub enum QkdRecord {
         block: u64,
     },
     /// Bob has checked Alice's tag; she may not have checked his.
-    Held {
-        /// The block.
-        block: u64,
-    },
+    Held(Box<Ledger>),
     /// A key is authenticated at both ends.
     Released(Box<Ledger>),
     /// A block gave no key.
@@ -83,6 +80,10 @@ pub struct Ledger {
     pub efficiency: Option<f64>,
     /// Sifted bits that the key was made of.
     pub sifted: u64,
+    /// Sifted bits in the other basis, which were compared.
+    pub tested: u64,
+    /// Questions and answers of reconciliation.
+    pub rounds: u64,
 }
 
 impl Ledger {
@@ -102,6 +103,8 @@ impl Ledger {
             qber: counts.key_qber(),
             efficiency: counts.efficiency(),
             sifted: counts.sifted(),
+            tested: counts.test_bits.iter().sum(),
+            rounds: counts.rounds,
         }
     }
 }
@@ -118,7 +121,7 @@ pub struct KeyState {
     /// The last block released, and what confirms its key.
     last_released: Option<(u64, u64)>,
     /// Bob's key of a block that Alice may not have accepted.
-    held: Option<(u64, SecretBits)>,
+    held: Option<(Ledger, SecretBits)>,
     released: u64,
 }
 
@@ -147,11 +150,11 @@ impl KeyState {
             auth.pool_mut(direction).skip_to(next)?;
         }
         let held = match state.held {
-            Some(block) => {
-                let key = stored.remove(&block).with_context(|| {
-                    format!("the journal holds block {block}, but its key is missing")
+            Some(ledger) => {
+                let key = stored.remove(&ledger.block).with_context(|| {
+                    format!("the journal holds block {}, but its key is missing", ledger.block)
                 })?;
-                Some((block, key))
+                Some((ledger, key))
             }
             None => None,
         };
@@ -181,12 +184,12 @@ impl KeyState {
 
     /// The block whose key Bob holds.
     pub fn held_block(&self) -> Option<u64> {
-        self.held.as_ref().map(|(block, _)| *block)
+        self.held.as_ref().map(|(ledger, _)| ledger.block)
     }
 
     /// The block whose key Bob holds, and what confirms it.
     pub(super) fn held(&self) -> Option<(u64, u64)> {
-        self.held.as_ref().map(|(block, key)| (*block, confirmation(key)))
+        self.held.as_ref().map(|(ledger, key)| (ledger.block, confirmation(key)))
     }
 
     /// Keys released so far, restarts included.
@@ -215,13 +218,13 @@ impl KeyState {
 
     /// Bob: keeps a key until Alice is known to have it. One that was held before is given up: the transcript that has
     /// just been authenticated says that she does not have it.
-    pub(super) fn hold(&mut self, block: u64, key: SecretBits) -> Result<()> {
+    pub(super) fn hold(&mut self, key: SecretBits, ledger: Ledger) -> Result<()> {
         if let Some(old) = self.held_block() {
             self.burn(old, "the other end does not have it".into())?;
         }
-        self.keys.append(block, &key)?;
-        self.journal.append(&[QkdRecord::Held { block }])?;
-        self.held = Some((block, key));
+        self.keys.append(ledger.block, &key)?;
+        self.journal.append(&[QkdRecord::Held(Box::new(ledger.clone()))])?;
+        self.held = Some((ledger, key));
         Ok(())
     }
 
@@ -232,13 +235,10 @@ impl KeyState {
     }
 
     /// Bob: releases the key that was held.
-    pub(super) fn release_held(
-        &mut self,
-        ledger: impl FnOnce(u64, &SecretBits) -> Ledger,
-    ) -> Result<()> {
-        let Some((block, key)) = self.held.take() else { bail!("no key is held") };
-        let ledger = ledger(block, &key);
-        self.finish(key, ledger)
+    pub(super) fn release_held(&mut self) -> Result<Ledger> {
+        let Some((ledger, key)) = self.held.take() else { bail!("no key is held") };
+        self.finish(key, ledger.clone())?;
+        Ok(ledger)
     }
 
     /// Gives a block up.
@@ -267,7 +267,7 @@ struct Replay {
     pools: BTreeMap<AuthDirection, u64>,
     next_block: u64,
     last_released: Option<(u64, u64)>,
-    held: Option<u64>,
+    held: Option<Ledger>,
     released: u64,
 }
 
@@ -296,7 +296,7 @@ impl Replay {
                 }
                 self.next_block = block + 1;
             }
-            QkdRecord::Held { block } => self.held = Some(*block),
+            QkdRecord::Held(ledger) => self.held = Some(Ledger::clone(ledger)),
             QkdRecord::Released(ledger) => {
                 let block = ledger.block;
                 let key = stored.get(&block).with_context(|| {
@@ -305,11 +305,11 @@ impl Replay {
                 let mut copy = key.duplicate();
                 copy.take_front(ledger.confirmation_bits as usize)?;
                 auth.refill(copy.take_front(ledger.refill_bits as usize)?)?;
-                self.held = self.held.filter(|held| *held != block);
+                self.held.take_if(|held| held.block == block);
                 self.last_released = Some((block, confirmation(key)));
                 self.released += 1;
             }
-            QkdRecord::Burned { block, .. } => self.held = self.held.filter(|held| held != block),
+            QkdRecord::Burned { block, .. } => drop(self.held.take_if(|held| held.block == *block)),
         }
         Ok(())
     }

@@ -114,7 +114,7 @@ impl CascadeBob {
             let section =
                 |number| Section { pass: (first + number) as u8, level: 0, nodes: Nodes::All };
             ((0..SUBSETS).map(section).collect(), Asked::Subsets)
-        } else if let Some(below) = self.search_subset()? {
+        } else if let Some(below) = self.search_subset() {
             below
         } else {
             return Ok(None);
@@ -283,12 +283,9 @@ impl CascadeBob {
     }
 
     /// Asks for ranges below the smallest odd range of the first odd subset, several levels at once.
-    fn search_subset(&mut self) -> Result<Option<(Vec<Section>, Asked)>, CascadeError> {
+    fn search_subset(&mut self) -> Option<(Vec<Section>, Asked)> {
         let odd = |(number, subset): (usize, &Subset)| subset.descend().map(|node| (number, node));
-        let Some((number, (node, level, index))) = self.subsets.iter().enumerate().find_map(odd)
-        else {
-            return Ok(None);
-        };
+        let (number, (node, level, index)) = self.subsets.iter().enumerate().find_map(odd)?;
         let levels = level.min(SUBSET_LEVELS);
         // All ranges of the lowest level but the last, which follows.
         let first = (index as u32) << levels;
@@ -296,10 +293,10 @@ impl CascadeBob {
         self.questions = nodes.len();
         let pass = (self.trees.len() + number) as u8;
         let section = Section { pass, level: (level - levels) as u8, nodes: Nodes::Listed(nodes) };
-        Ok(Some((vec![section], Asked::Below { subset: number, node, levels })))
+        Some((vec![section], Asked::Below { subset: number, node, levels }))
     }
 
-    /// Splits a node of a subset down to the ranges that were asked, and flips the bit if one was found.
+    /// Splits a node of a subset down to the ranges that were asked.
     fn narrow(
         &mut self,
         number: usize,
