@@ -154,22 +154,18 @@ impl DecoyAlice {
         let (sifted, Disclosed { equal, signal, decoy }) =
             sift_alice(choices, pulses, distances, bases)?;
         self.counts.clicks = distances.len() as u64;
-        self.counts.key_bits = sifted.key_bits;
-        self.counts.test_bits = sifted.test_bits;
         let answer = Message::Sifting { equal, signal, decoy, test_bits: sifted.test.clone() };
         Ok((State::Testing(sifted), Some(answer)))
     }
 
     fn estimate<R: Rng + ?Sized>(
         &mut self,
-        Sifted { key, test, intensities, .. }: Sifted,
+        sifted: Sifted,
         theirs: &BitString,
         rng: &mut R,
     ) -> Step {
-        expect_len("test bits", test.len(), theirs.len())?;
-        for ((a, b), k) in test.iter().zip(theirs).zip(intensities) {
-            self.counts.test_errors[usize::from(k)] += u64::from(a != b);
-        }
+        self.counts.count_test(&sifted, theirs)?;
+        let key = sifted.key;
         if let Err(reason) = self.counts.check_test(&self.config) {
             // Bob counts the same and stops by himself.
             return Ok((State::Aborted(reason), None));

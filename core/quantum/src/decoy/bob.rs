@@ -133,12 +133,9 @@ impl DecoyBob {
         alice: &Disclosed,
         theirs: &BitString,
     ) -> Step {
-        let Sifted { key, test, intensities, key_bits, test_bits } = sift_bob(bases, bits, alice)?;
-        expect_len("test bits", test.len(), theirs.len())?;
-        (self.counts.key_bits, self.counts.test_bits) = (key_bits, test_bits);
-        for ((a, b), k) in test.iter().zip(theirs).zip(intensities) {
-            self.counts.test_errors[usize::from(k)] += u64::from(a != b);
-        }
+        let sifted = sift_bob(bases, bits, alice)?;
+        self.counts.count_test(&sifted, theirs)?;
+        let Sifted { key, test, .. } = sifted;
         let state = match self.counts.check_test(&self.config) {
             Ok(()) => State::Tested(key),
             Err(reason) => State::Aborted(reason),

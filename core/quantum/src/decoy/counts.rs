@@ -1,14 +1,15 @@
 //! What both ends count in a block, and what follows from it.
 
-use crqkd_bits::{SecretBits, TagHash};
+use crqkd_bits::{BitString, SecretBits, TagHash};
 use serde::Serialize;
 
 use super::config::DecoyConfig;
 use super::length::{ByIntensity, DecoyBlock, INTENSITIES};
 use super::session::CONFIRMATION_BITS;
+use super::sifting::Sifted;
 use crate::finite_key::binary_entropy;
 use crate::ldpc::{Plan, planned_efficiency};
-use crate::message::ProtocolError;
+use crate::message::{ProtocolError, expect_len};
 use crate::report::AbortReason;
 
 /// Bits of the verification tag.
@@ -97,6 +98,23 @@ impl DecoyCounts {
             eps_sec: config.eps_sec,
             eps_cor: config.eps_cor,
         }
+    }
+
+    /// Takes over what was sifted, and compares the test bits of both ends.
+    ///
+    /// # Errors
+    /// Not as many bits at the other end.
+    pub(super) fn count_test(
+        &mut self,
+        ours: &Sifted,
+        theirs: &BitString,
+    ) -> Result<(), ProtocolError> {
+        expect_len("test bits", ours.test.len(), theirs.len())?;
+        (self.key_bits, self.test_bits) = (ours.key_bits, ours.test_bits);
+        for ((a, b), &k) in ours.test.iter().zip(theirs).zip(&ours.intensities) {
+            self.test_errors[usize::from(k)] += u64::from(a != b);
+        }
+        Ok(())
     }
 
     /// Whether to go on after the test basis was compared.

@@ -24,31 +24,18 @@ pub struct Detections {
 
 impl FromIterator<Click> for Detections {
     fn from_iter<I: IntoIterator<Item = Click>>(clicks: I) -> Self {
-        let clicks = clicks.into_iter();
-        let mut distances = Vec::with_capacity(clicks.size_hint().0);
-        let (mut bases, mut bits) = (BitString::new(), SecretBits::new());
-        // A word at a time, so that no bits are left behind when the memory grows.
-        let (mut basis_word, mut word, mut count) = (0u64, 0u64, 0);
+        let clicks: Vec<Click> = clicks.into_iter().collect();
+        let mut distances = Vec::with_capacity(clicks.len());
+        let mut bases = BitSieve::with_capacity(clicks.len());
+        let mut bits = BitSieve::with_capacity(clicks.len());
         let mut next = 0;
-        let mut flush = |basis_word: u64, word: u64, count: usize| {
-            bases.extend_from(&BitString::from_words(vec![basis_word], count));
-            bits.append(BitString::from_words(vec![word], count).into());
-        };
         for click in clicks {
             distances.push(click.index.saturating_sub(next));
             next = click.index.max(next) + 1;
-            basis_word |= u64::from(click.key_basis) << count;
-            word |= u64::from(click.bit) << count;
-            count += 1;
-            if count == 64 {
-                flush(basis_word, word, count);
-                (basis_word, word, count) = (0, 0, 0);
-            }
+            bases.push_if(click.key_basis, true);
+            bits.push_if(click.bit, true);
         }
-        if count > 0 {
-            flush(basis_word, word, count);
-        }
-        Self { distances, bases, bits }
+        Self { distances, bases: bases.finish(), bits: bits.finish().into() }
     }
 }
 
