@@ -18,7 +18,8 @@ use tracing::{info, warn};
 use super::args::{EndArgs, SecretArgs};
 use super::fibre::{Detectors, PhotonBlock};
 use super::line::{Connector, Line};
-use super::state::{KeyState, Ledger};
+use super::record::Ledger;
+use super::state::KeyState;
 use crate::frames::Frames;
 use crate::journal::write_new_private;
 

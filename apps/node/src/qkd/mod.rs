@@ -15,6 +15,7 @@ mod audit;
 mod ends;
 mod fibre;
 mod line;
+mod record;
 mod simulate;
 mod state;
 
@@ -22,5 +23,6 @@ pub use args::{EndArgs, LinkArgs, SecretArgs, SimulateArgs};
 pub use audit::{Audit, audit};
 pub use ends::{EndReport, run_alice, run_bob, write_secret};
 pub use fibre::PhotonBlock;
+pub use record::Ledger;
 pub use simulate::{SimulatedPoint, plot, simulate};
 pub use state::{KeyState, QkdRecord, group_id};
