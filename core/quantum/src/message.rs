@@ -132,6 +132,9 @@ pub enum ProtocolError {
         /// The count received.
         found: usize,
     },
+    /// The generator of hash keys and seeds failed.
+    #[error("no random numbers: {0}")]
+    Randomness(String),
     /// The two ends disagree about how long the key is.
     #[error("final length: the other end says {theirs} bits, this end computes {ours}")]
     LengthDisagrees {

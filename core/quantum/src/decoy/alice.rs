@@ -3,12 +3,13 @@
 use std::mem;
 
 use crqkd_bits::{BitString, SecretBits, Toeplitz};
-use rand::Rng;
+use rand::TryRngCore;
 
 use super::config::{DecoyConfig, Reconciliation};
 use super::counts::{self, DecoyCounts};
 use super::link::Choices;
 use super::message::Message;
+use super::random;
 use super::sifting::{Disclosed, Sifted, sift_alice};
 use crate::cascade::{CascadeAlice, CascadeError};
 use crate::ldpc::{self, LdpcError};
@@ -55,12 +56,13 @@ impl DecoyAlice {
         Self { config: config.clone(), counts, state: State::Sent(choices) }
     }
 
-    /// Takes a message of Bob's; returns the answer, if there is one.
+    /// Takes a message of Bob's; returns the answer, if there is one. Seeds and hash keys are drawn from `rng`, each when it
+    /// is needed; for real keys that is the operating system's generator.
     ///
     /// # Errors
     /// A message that does not fit the state or the counts so far. The block is then over and its secrets are wiped,
     /// except that a finished block stays finished.
-    pub fn handle<R: Rng + ?Sized>(
+    pub fn handle<R: TryRngCore + ?Sized>(
         &mut self,
         message: Message,
         rng: &mut R,
@@ -158,7 +160,7 @@ impl DecoyAlice {
         Ok((State::Testing(sifted), Some(answer)))
     }
 
-    fn estimate<R: Rng + ?Sized>(
+    fn estimate<R: TryRngCore + ?Sized>(
         &mut self,
         sifted: Sifted,
         theirs: &BitString,
@@ -173,7 +175,7 @@ impl DecoyAlice {
         if self.config.reconciliation == Reconciliation::OneWay {
             return self.tell(key);
         }
-        let (rate, seed) = (self.counts.expected_rate(), rng.random());
+        let (rate, seed) = (self.counts.expected_rate(), random::word(rng)?);
         let error_rate = f64::from(rate) / 2f64.powi(32);
         let cascade = CascadeAlice::new(key, error_rate, seed)?;
         Ok((State::Asked(cascade), Some(Message::Reconcile { rate, seed })))
@@ -199,18 +201,28 @@ impl DecoyAlice {
         Ok((State::Told(key), Some(Message::Syndrome { rate, checks, bits })))
     }
 
-    fn verify<R: Rng + ?Sized>(&mut self, key: SecretBits, errors: u64, rng: &mut R) -> Step {
+    fn verify<R: TryRngCore + ?Sized>(
+        &mut self,
+        key: SecretBits,
+        errors: u64,
+        rng: &mut R,
+    ) -> Step {
         self.counts.key_errors = errors;
         self.counts.tag_bits = u64::from(counts::TAG_BITS);
         if let Err(reason) = self.counts.check_key(&self.config) {
             return abort(reason);
         }
-        let hash_key = rng.random();
+        let hash_key = random::words(rng)?;
         let tag = counts::tag(hash_key, &key)?;
         Ok((State::Verifying(key), Some(Message::Verify { hash_key, tag })))
     }
 
-    fn amplify<R: Rng + ?Sized>(&mut self, key: SecretBits, equal: bool, rng: &mut R) -> Step {
+    fn amplify<R: TryRngCore + ?Sized>(
+        &mut self,
+        key: SecretBits,
+        equal: bool,
+        rng: &mut R,
+    ) -> Step {
         if !equal {
             return Ok((State::Aborted(AbortReason::VerificationFailed), None));
         }
@@ -218,7 +230,7 @@ impl DecoyAlice {
             Ok(length) => length,
             Err(reason) => return abort(reason),
         };
-        let seed = BitString::random(rng, key.len() + length as usize - 1);
+        let seed = random::bits(rng, key.len() + length as usize - 1)?;
         let matrix = Box::new(Toeplitz::new(seed.clone(), key.len(), length as usize)?);
         self.counts.final_length = length;
         Ok((State::Amplifying { key, matrix }, Some(Message::Amplify { length, seed })))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::length::INTENSITIES;
+use super::rule::{CascadeCharge, LengthMethod};
 use crate::config::ConfigError;
 
 /// How Bob's errors are corrected.
@@ -51,11 +52,15 @@ pub struct DecoyConfig {
     pub pulses_per_block: u64,
     /// How errors are corrected.
     pub reconciliation: Reconciliation,
+    /// The statement that the length of a key follows from.
+    pub length: LengthMethod,
+    /// What Cascade's questions cost.
+    pub charge: CascadeCharge,
     /// A block whose test basis has a higher error rate gives no key, 0 excluded to 0.5.
     pub qber_threshold: f64,
     /// Secrecy of each block's key, 1e-30..=0.01.
     pub eps_sec: f64,
-    /// Correctness of each block's key, 1e-15..=0.01.
+    /// Correctness of each block's key, 1e-19..=0.01: a verification tag of 64 bits gives no better.
     pub eps_cor: f64,
     /// Share of the pulses that an eavesdropper measures and sends again, 0..=1.
     pub intercept_share: f64,
@@ -81,9 +86,11 @@ impl Default for DecoyConfig {
             key_basis_share: 0.84,
             pulses_per_block: 100_000_000,
             reconciliation: Reconciliation::Cascade,
+            length: LengthMethod::Variable,
+            charge: CascadeCharge::OneWay,
             qber_threshold: 0.08,
-            eps_sec: 1e-9,
-            eps_cor: 1e-15,
+            eps_sec: 1e-15,
+            eps_cor: 1e-18,
             intercept_share: 0.0,
             splitting_share: 0.0,
         }
@@ -124,7 +131,7 @@ impl DecoyConfig {
         let threshold = self.qber_threshold;
         check("qber_threshold", threshold, threshold > 0.0 && threshold <= 0.5, "(0, 0.5]")?;
         within("eps_sec", self.eps_sec, 1e-30, 0.01, "1e-30..=0.01")?;
-        within("eps_cor", self.eps_cor, 1e-15, 0.01, "1e-15..=0.01")?;
+        within("eps_cor", self.eps_cor, 1e-19, 0.01, "1e-19..=0.01")?;
         within("intercept_share", self.intercept_share, 0.0, 1.0, "0..=1")?;
         within("splitting_share", self.splitting_share, 0.0, 1.0, "0..=1")
     }

@@ -1,11 +1,12 @@
 //! What both ends count in a block, and what follows from it.
 
 use crqkd_bits::{BitString, SecretBits, TagHash};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::config::DecoyConfig;
-use super::length::{ByIntensity, DecoyBlock, INTENSITIES};
-use super::session::CONFIRMATION_BITS;
+use super::length::INTENSITIES;
+use super::rule::{Leak, LengthRule};
+use super::session::PUBLIC_BITS;
 use super::sifting::Sifted;
 use crate::finite_key::binary_entropy;
 use crate::ldpc::{Plan, planned_efficiency};
@@ -16,7 +17,8 @@ use crate::report::AbortReason;
 pub(super) const TAG_BITS: u32 = 64;
 
 /// The counts that both ends keep for themselves, and that must agree.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DecoyCounts {
     /// Pulses sent.
     pub pulses: u64,
@@ -43,7 +45,7 @@ pub struct DecoyCounts {
 impl DecoyCounts {
     /// Sifted bits in the key basis.
     pub fn sifted(&self) -> u64 {
-        self.key_bits.iter().sum()
+        self.key_bits.iter().fold(0, |sum, &bits| sum.saturating_add(bits))
     }
 
     /// Error rate of the test basis; 0 without bits.
@@ -86,20 +88,6 @@ impl DecoyCounts {
         (units, Plan::new(bits, rate, planned_efficiency(bits, rate)))
     }
 
-    /// The block that lengths and bounds are computed for.
-    pub fn block(&self, config: &DecoyConfig) -> DecoyBlock {
-        let real = |counts: &[u64; INTENSITIES]| -> ByIntensity { counts.map(|c| c as f64) };
-        DecoyBlock {
-            mean_photons: config.mean_photons,
-            probabilities: config.intensity_shares,
-            key_bits: real(&self.key_bits),
-            test_bits: real(&self.test_bits),
-            test_errors: real(&self.test_errors),
-            eps_sec: config.eps_sec,
-            eps_cor: config.eps_cor,
-        }
-    }
-
     /// Takes over what was sifted, and compares the test bits of both ends.
     ///
     /// # Errors
@@ -127,8 +115,10 @@ impl DecoyCounts {
             return Err(AbortReason::QberAboveThreshold { errors, sample: bits });
         }
         // Not even with a reconciliation at the Shannon limit: no need to disclose anything.
-        let least = self.sifted() as f64 * binary_entropy(self.test_qber());
-        self.some(self.block(config).secret_bits(least), least as u64).map(|_| ())
+        // Reconciliation at the Shannon limit is the least that will be said.
+        let parities = (self.sifted() as f64 * binary_entropy(self.test_qber())) as u64;
+        let least = Leak { parities, ..Leak::default() };
+        self.some(LengthRule::new(config).bits(self, &least), &least).map(|_| ())
     }
 
     /// Whether to go on after the errors were corrected.
@@ -140,23 +130,22 @@ impl DecoyCounts {
         self.secret_length(config).map(|_| ())
     }
 
-    /// The secret length after all that was disclosed. The formula pays for log2(2/eps_cor) bits of the tag, the rest
-    /// of it is charged here.
+    /// The secret length after all that was disclosed.
     pub(super) fn secret_length(&self, config: &DecoyConfig) -> Result<u64, AbortReason> {
-        let tag = (self.tag_bits as f64 - (2.0 / config.eps_cor).log2()).max(0.0);
-        let leak = self.disclosed as f64 + tag;
-        self.some(self.block(config).secret_bits(leak), leak as u64)
+        let rule = LengthRule::new(config);
+        let leak = rule.leak(self);
+        self.some(rule.bits(self, &leak), &leak)
     }
 
-    fn some(&self, length: u64, leak: u64) -> Result<u64, AbortReason> {
-        if length > CONFIRMATION_BITS as u64 {
+    fn some(&self, length: u64, leak: &Leak) -> Result<u64, AbortReason> {
+        if length > PUBLIC_BITS as u64 {
             return Ok(length);
         }
         Err(AbortReason::NoSecretBits {
             key_bits: self.sifted(),
             sample: self.test_bits.iter().sum(),
             errors: self.test_errors.iter().sum(),
-            leak,
+            leak: leak.total(),
         })
     }
 }

@@ -1,5 +1,8 @@
-//! Secret length with decoy states and finite statistics.
+//! Secret length with decoy states and finite statistics: what was counted, and the statement of Lim et al. 2014.
+//!
+//! The statement for variable lengths is in `variable`; both estimate photon numbers with `estimates`.
 
+use super::estimates::Estimates;
 use crate::finite_key::binary_entropy;
 
 /// Number of intensities: signal, decoy, (almost) vacuum.
@@ -42,13 +45,14 @@ impl DecoyBlock {
     /// Lim, Curty, Walenta, Xu, Zbinden, "Concise security bounds for practical decoy-state quantum key distribution",
     /// Physical Review A 89, 022307 (2014), arXiv 1311.7129, eqs. 2 to 5, with Hoeffding deviations.
     pub fn bounds(&self) -> DecoyBounds {
-        let (vacuum, single_photons) = self.yields(&self.key_bits);
-        let (_, test_single_photons) = self.yields(&self.test_bits);
+        let estimates = Estimates::new(self, (21.0 / self.eps_sec).ln());
+        let (vacuum, single_photons) = estimates.yields(&self.key_bits);
+        let (_, test_single_photons) = estimates.yields(&self.test_bits);
         let none = DecoyBounds { vacuum, single_photons: 0.0, phase_error_rate: 0.5 };
         if single_photons <= 0.0 || test_single_photons <= 0.0 {
             return none;
         }
-        let rate = self.test_single_photon_errors() / test_single_photons;
+        let rate = estimates.single_photon_errors(&self.test_errors) / test_single_photons;
         let deviation = random_sampling(self.eps_sec, rate, test_single_photons, single_photons);
         let phase_error_rate = (rate + deviation).clamp(0.0, 0.5);
         DecoyBounds { vacuum, single_photons, phase_error_rate }
@@ -59,48 +63,22 @@ impl DecoyBlock {
     /// `leak_bits` is everything said about the key bits but the verification tag, of which the last term pays for
     /// log2(2/eps_cor) bits.
     pub fn secret_bits(&self, leak_bits: f64) -> u64 {
-        let bounds = self.bounds();
-        let entropy =
-            bounds.vacuum + bounds.single_photons * (1.0 - binary_entropy(bounds.phase_error_rate));
+        self.lim2014_bits(leak_bits, true)
+    }
+
+    /// The same with or without the bits of empty pulses, s_X,0.
+    pub(super) fn lim2014_bits(&self, leak_bits: f64, vacuum: bool) -> u64 {
         let security = 6.0 * (21.0 / self.eps_sec).log2() + (2.0 / self.eps_cor).log2();
         // A NaN or a negative length saturates to 0.
-        (entropy - leak_bits - security).floor() as u64
+        (self.bounds().entropy(vacuum) - leak_bits - security).floor() as u64
     }
+}
 
-    /// Probability that a pulse holds n photons, n = 0, 1: `τ_n = Σ_k e^(−μ_k)·μ_k^n·p_k / n!`.
-    fn photon_number(&self, n: i32) -> f64 {
-        let terms = self.mean_photons.iter().zip(&self.probabilities);
-        terms.map(|(mu, p)| (-mu).exp() * mu.powi(n) * p).sum()
-    }
-
-    /// `e^μ_k/p_k · (n_k ± δ)`, δ = sqrt(n/2 · ln(21/eps_sec)), as (lower, upper).
-    fn scaled(&self, counts: &ByIntensity) -> ([f64; INTENSITIES], [f64; INTENSITIES]) {
-        let total: f64 = counts.iter().sum();
-        let delta = (total / 2.0 * (21.0 / self.eps_sec).ln()).sqrt();
-        let of = |sign: f64| {
-            std::array::from_fn(|k| {
-                self.mean_photons[k].exp() / self.probabilities[k] * (counts[k] + sign * delta)
-            })
-        };
-        (of(-1.0), of(1.0))
-    }
-
-    /// Least numbers of bits from empty and from single-photon pulses (eqs. 2 and 3).
-    fn yields(&self, counts: &ByIntensity) -> (f64, f64) {
-        let [m1, m2, m3] = self.mean_photons;
-        let (low, high) = self.scaled(counts);
-        let (tau0, tau1) = (self.photon_number(0), self.photon_number(1));
-        let vacuum = (tau0 * (m2 * low[2] - m3 * high[1]) / (m2 - m3)).max(0.0);
-        let others = (m2 * m2 - m3 * m3) / (m1 * m1) * (high[0] - vacuum / tau0);
-        let single = tau1 * m1 * (low[1] - high[2] - others) / (m1 * (m2 - m3) - m2 * m2 + m3 * m3);
-        (vacuum, single.max(0.0))
-    }
-
-    /// Most errors of single photons in the test basis, v_Z,1 (eq. 4).
-    fn test_single_photon_errors(&self) -> f64 {
-        let [_, m2, m3] = self.mean_photons;
-        let (low, high) = self.scaled(&self.test_errors);
-        (self.photon_number(1) * (high[1] - low[2]) / (m2 - m3)).max(0.0)
+impl DecoyBounds {
+    /// `s_X,0 + s_X,1·(1 − h(φ_X))`, the first term only where it may be counted.
+    pub(super) fn entropy(&self, vacuum: bool) -> f64 {
+        let single = self.single_photons * (1.0 - binary_entropy(self.phase_error_rate));
+        if vacuum { self.vacuum + single } else { single }
     }
 }
 

@@ -15,7 +15,7 @@
 
 use crqkd_bits::SecretBits;
 use crqkd_keys::{AuthDirection, AuthError, Authenticator, PoolMark, SendPad, Tag, Transcript};
-use rand::Rng;
+use rand::TryRngCore;
 
 use super::alice::DecoyAlice;
 use super::bob::DecoyBob;
@@ -100,12 +100,20 @@ pub struct Session {
     pad: Option<SendPad>,
     /// Bob waits for Alice to say that she has the key, with this.
     held: Option<u64>,
+    /// First pad bits of Alice's tag and of Bob's, once they are used.
+    tag_pads: [Option<u64>; 2],
     counts: DecoyCounts,
     over: bool,
 }
 
 /// First bits of a key that confirm it; the rest is for use.
 pub const CONFIRMATION_BITS: usize = 64;
+
+/// The bits after these, which are shown to people who compare the two ends.
+pub const FINGERPRINT_BITS: usize = 32;
+
+/// First bits of a key that may become public.
+pub const PUBLIC_BITS: usize = CONFIRMATION_BITS + FINGERPRINT_BITS;
 
 /// The first bits of a key. They may be said aloud once the key is authenticated, and not be used as key.
 pub fn confirmation(key: &SecretBits) -> u64 {
@@ -166,6 +174,7 @@ impl Session {
             transcript,
             pad: Some(pad),
             held: None,
+            tag_pads: [None; 2],
             counts: DecoyCounts::default(),
             over: false,
         }
@@ -176,7 +185,7 @@ impl Session {
     ///
     /// # Errors
     /// Anything that does not fit. The session is then over and its secrets are wiped.
-    pub fn receive<R: Rng + ?Sized>(
+    pub fn receive<R: TryRngCore + ?Sized>(
         &mut self,
         bytes: &[u8],
         auth: &mut Authenticator,
@@ -214,12 +223,17 @@ impl Session {
         self.transcript.len()
     }
 
+    /// First pad bits of Alice's tag and of Bob's: known when there is a key.
+    pub fn tag_pads(&self) -> Option<[u64; 2]> {
+        Some([self.tag_pads[0]?, self.tag_pads[1]?])
+    }
+
     /// Number of the block.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    fn receive_into<R: Rng + ?Sized>(
+    fn receive_into<R: TryRngCore + ?Sized>(
         &mut self,
         bytes: &[u8],
         auth: &mut Authenticator,
@@ -293,6 +307,7 @@ impl Session {
     fn tag(&mut self, auth: &Authenticator, steps: &mut Vec<Step>) -> Result<(), SessionError> {
         let pad = self.pad.take().ok_or(SessionError::Unexpected)?;
         let tag = auth.tag(pad, self.number, &self.transcript)?;
+        self.tag_pads[usize::from(self.own == AuthDirection::BToA)] = Some(tag.index);
         let mut out = Writer::default();
         out.byte(TAG);
         out.word(tag.index);
@@ -323,6 +338,7 @@ impl Session {
         let pad = auth.expect(tag)?;
         steps.push(Step::Persist(pad.mark()));
         auth.verify(pad, self.number, &self.transcript)?;
+        self.tag_pads[usize::from(self.own == AuthDirection::AToB)] = Some(tag.index);
         match std::mem::replace(&mut self.end, End::Gone) {
             End::Alice(alice) => {
                 let key = alice.into_key().ok_or(SessionError::Unexpected)?;
