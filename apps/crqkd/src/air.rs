@@ -3,10 +3,11 @@
 use crate::cli::RoleArg;
 use crate::exit::{self, Outcome};
 use crate::faults::FaultArgs;
+use crate::json;
 use crate::progress;
 use crate::run::system_of;
 use crate::scenario;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use crqkd_air::medium::{Air, Promises};
 use crqkd_air::{RESPONSE_SAMPLES, Radio as Kind, SAMPLE_RATE_HZ};
@@ -14,6 +15,7 @@ use crqkd_blocks::radio::air::VirtualAir;
 use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
 use crqkd_flowgraphs::{Role, join_all, simulated_for, with_faults};
 use crqkd_node::air::{Address, AirServer, Noticed, Place, RunId, ServeOptions, WireBytes};
+use crqkd_node::number::above;
 use crqkd_scenario::Scenario;
 use num_complex::Complex32;
 use serde::Serialize;
@@ -38,11 +40,11 @@ pub(crate) struct AirArgs {
     /// Seed of the channel; those who join must use the same.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Radios that will join. The air stands still until each of them is there or has left again.
+    /// Radios that will join, separated by commas. The air stands still until each of them is there or has left again.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
     pub(crate) radios: Vec<RoleArg>,
     /// Seconds of air a second, 1 for real time (default: as fast as it goes).
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", value_parser = above(0.0, 1e6), allow_negative_numbers = true)]
     pub(crate) pace: Option<f64>,
     #[command(flatten)]
     pub(crate) faults: FaultArgs,
@@ -79,9 +81,6 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
     let scenario = scenario::load(&args.scenario)?;
     let roles: BTreeSet<Role> = args.radios.iter().map(|&radio| radio.into()).collect();
     let roles: Vec<Role> = roles.into_iter().collect();
-    if let Some(pace) = args.pace {
-        ensure!(pace.is_finite() && pace > 0.0, "--pace {pace} is not above 0");
-    }
     let system = system_of(&scenario);
     let air = VirtualAir::<WireBytes>::new(RESPONSE_SAMPLES);
     let propagation = simulated_for(&system.air, args.seed, &roles)?;
@@ -128,7 +127,7 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
     };
     let mut out = std::io::stdout();
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        json::print("crqkd/air/1", &report)?;
     } else {
         writeln!(
             out,

@@ -4,23 +4,50 @@ use crate::bench::BenchArgs;
 use crate::inspect::InspectArgs;
 use crate::polar::PolarArgs;
 use crate::qkd::QkdArgs;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use crqkd_flowgraphs::Role;
+use crqkd_node::number::{real, whole};
 use crqkd_sounding::{ChannelEstimate, FrameLayout, SearchMode, SoundingConfig};
 use std::path::PathBuf;
 
 /// Information-theoretically secure keys for mobile devices: quantum keys between sites, handed over the air under a
 /// one-time pad of channel key.
 ///
-/// Results go to standard output, progress and logs to standard error. Exit codes: 0 ok, 1 threshold missed or no key,
-/// 2 usage or bad input, 3 device.
+/// Results go to standard output, progress and logs to standard error. `crqkd COMMAND --help` says what a command takes;
+/// docs/json.md describes what `--json` prints.
 #[derive(Debug, Parser)]
-#[command(name = "crqkd", version, propagate_version = true)]
+#[command(
+    name = "crqkd",
+    version,
+    propagate_version = true,
+    disable_version_flag = true,
+    after_long_help = EXIT_CODES
+)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Say more on standard error; may be given up to three times.
+    #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors on standard error.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Print version.
+    #[arg(long, short = 'V', global = true, action = ArgAction::Version)]
+    version: Option<bool>,
 }
+
+/// The table of docs/json.md and README.md.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    ok
+  1    no key, not everything that was asked for, or a threshold missed
+  2    usage or bad input
+  3    a device or the storage failed
+  130  stopped by Ctrl-C; a result that is printed all the same says so
+  143  stopped by SIGTERM; the same";
 
 /// The subcommands of `crqkd`.
 #[derive(Debug, Subcommand)]
@@ -54,11 +81,29 @@ pub(crate) enum Command {
     /// Try every fault of a radio at three strengths and see what becomes of windows, groups and service.
     Faults(crate::faults::MatrixArgs),
     /// Run a quantum access point.
-    Qap(crate::node::NodeArgs),
+    Qap(crate::node::QapArgs),
     /// Run a user.
-    User(crate::node::NodeArgs),
+    User(crate::node::UserArgs),
     /// Run an eavesdropper.
-    Eve(crate::node::NodeArgs),
+    Eve(crate::node::EveArgs),
+    /// Print shell completions.
+    Completions(CompletionsArgs),
+    /// Write manual pages, one a command.
+    Man(ManArgs),
+}
+
+/// `crqkd completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
+
+/// `crqkd man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Folder for the pages, crqkd.1 and crqkd-COMMAND.1; pages that are there are replaced.
+    pub(crate) dir: PathBuf,
 }
 
 /// Options that every run of the virtual air shares.
@@ -67,14 +112,15 @@ pub(crate) struct RunArgs {
     /// Seed of everything random; the same seed gives the same output, byte by byte.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Worker threads of the flowgraph. The result does not depend on it.
+    /// Worker threads of the flowgraph, 1 to 64. The result does not depend on it.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,
     /// Put random sleeps into every block (a test of determinism; slow).
     #[arg(long, hide = true)]
     pub(crate) jitter: bool,
-    /// Share of the quantum pulses that an eavesdropper on the fibre intercepts and resends, 0 to 1.
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the quantum pulses that an eavesdropper on the fibre intercepts and resends, 0 to 1 (default:
+    /// what the scenario says).
+    #[arg(long, value_name = "SHARE", value_parser = real(0.0, 1.0), allow_negative_numbers = true)]
     pub(crate) intercept: Option<f64>,
 }
 
@@ -110,10 +156,11 @@ pub(crate) struct DemoArgs {
     /// How the ciphertext crosses the air (default: what the scenario says).
     #[arg(long, value_enum)]
     pub(crate) ciphertext: Option<CiphertextArg>,
-    /// Groups of quantum key to hand over (default: what the scenario says).
-    #[arg(long)]
+    /// Groups of quantum key to hand over, 1 to 1000000 (default: what the scenario says).
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, 1_000_000))]
     pub(crate) groups: Option<u32>,
-    /// Write the run (results, channel, bits) to this folder for `crqkd report`.
+    /// Write the run (results, channel, bits) to this folder for `crqkd report`; it must not exist or be empty. With
+    /// `--scenario all`, each scenario has a folder of its name in it.
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
     /// Print one JSON document instead of tables.
@@ -139,7 +186,7 @@ pub(crate) struct ReceiveArgs {
     /// squares.
     #[arg(long)]
     pub(crate) mmse: bool,
-    /// Worker threads of the flowgraph. The result does not depend on it.
+    /// Worker threads of the flowgraph, 1 to 64. The result does not depend on it.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,
     /// Do not check a SigMF recording's hash first: that takes several times as long as finding the frames.
@@ -217,7 +264,7 @@ pub(crate) struct KeygenArgs {
     #[arg(long, value_enum, default_value_t = ThresholdArg::Auto)]
     pub(crate) threshold: ThresholdArg,
     /// Probes a threshold spans when it runs over probes.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = whole::<usize>(2, 1 << 24))]
     pub(crate) window: usize,
     /// Print one JSON document.
     #[arg(long)]
@@ -254,13 +301,13 @@ pub(crate) enum Experiment {
 #[derive(Debug, Args)]
 pub(crate) struct Table2Args {
     /// Seeds a scenario.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 10, value_parser = whole::<u64>(1, 10_000))]
     pub(crate) seeds: u64,
     /// First seed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<u64>(0, u64::MAX - 10_000))]
     pub(crate) first_seed: u64,
     /// Bits of channel key that a scenario sends over all seeds, raw; a few per cent are lost with their probes.
-    #[arg(long, default_value_t = 3_600_000)]
+    #[arg(long, default_value_t = 3_600_000, value_parser = whole::<u64>(1, 1_000_000_000_000))]
     pub(crate) bits: u64,
     /// A preset, a scenario file, or `all`.
     #[arg(long, default_value = "all")]
@@ -269,7 +316,7 @@ pub(crate) struct Table2Args {
     #[arg(long)]
     pub(crate) fit: bool,
     /// Print one JSON document.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fit")]
     pub(crate) json: bool,
 }
 
@@ -279,10 +326,10 @@ pub(crate) struct SimulateArgs {
     /// A preset or a scenario file.
     #[arg(long, default_value = "hall")]
     pub(crate) scenario: String,
-    /// Seconds of air time.
-    #[arg(long, default_value_t = 5.0)]
+    /// Seconds of air time, 0.01 to 10000000.
+    #[arg(long, default_value_t = 5.0, value_parser = real(0.01, 1e7), allow_negative_numbers = true)]
     pub(crate) seconds: f64,
-    /// Folder for the recordings; it must not exist yet.
+    /// Folder for the recordings; it must not exist or be empty.
     #[arg(long, value_name = "DIR")]
     pub(crate) record: PathBuf,
     #[command(flatten)]
@@ -292,7 +339,7 @@ pub(crate) struct SimulateArgs {
     /// Sample format of the recordings.
     #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
     pub(crate) datatype: DatatypeArg,
-    /// Radios to record; `crqkd replay` simulates the others again.
+    /// Radios to record, separated by commas; `crqkd replay` simulates the others again.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
     pub(crate) roles: Vec<RoleArg>,
     /// Print one JSON document.
@@ -344,7 +391,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) faults: crate::faults::FaultArgs,
-    /// Worker threads of the flowgraph.
+    /// Worker threads of the flowgraph, 1 to 64.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,
     /// Print one JSON document.
@@ -368,12 +415,14 @@ pub(crate) enum ScenarioAction {
         /// A preset or a file; without it, the list of presets.
         scenario: Option<String>,
     },
-    /// Check scenario files; says what is wrong with file and line.
+    /// Check scenario files; says of each what is wrong with file and line.
     Check {
         /// The files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Print a page with every key of scenario and link files: meaning, default and range.
+    Reference,
 }
 
 /// `crqkd report`.

@@ -2,14 +2,16 @@
 
 use crate::cli::{CiphertextArg, DecisionArg, DemoArgs};
 use crate::decisions::{Decisions, LinkRate};
-use crate::exit::Outcome;
+use crate::exit::{Outcome, Stopped, interrupted};
+use crate::json;
 use crate::message::{Cipher, open, seal};
+use crate::output::new_folder;
 use crate::referee::{LinkVerdict, Verdict};
 use crate::run::{How, Quantum, on_the_air, quantum, with_overrides};
 use crate::saved;
 use crate::scenario;
 use crate::table::{percent, scenario_table};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use crqkd_experiment::{PaperRow, RunTally, TableRow};
 use crqkd_flowgraphs::{Finished, Role};
 use crqkd_forwarding::{CipherMode, Counters};
@@ -18,11 +20,19 @@ use crqkd_quantum::Bb84Report;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use std::io::Write;
+use std::path::Path;
 
 /// What Alice writes to Bob.
 const MESSAGE: &str = "The quantum key crossed the air under a one-time pad of channel key.";
 
-/// One scenario's result: what `--json` prints, and what the tables show.
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document {
+    /// One a scenario, in the order in which they ran.
+    runs: Vec<Report>,
+}
+
+/// One scenario's result: what `--json` prints of it, and what the tables show.
 #[derive(Serialize)]
 pub(crate) struct Report {
     pub(crate) scenario: String,
@@ -42,7 +52,12 @@ pub(crate) struct Report {
     /// Both links' transmissions, opened with hard and with soft decisions.
     pub(crate) decisions: Decisions,
     pub(crate) links: Vec<LinkReport>,
+    /// Groups of quantum key that were asked for, and keys that they make.
+    pub(crate) groups_wanted: u32,
+    pub(crate) keys_wanted: u32,
     pub(crate) keys: Vec<KeyReport>,
+    /// Everything that was asked for is there and equal at both ends.
+    pub(crate) complete: bool,
     pub(crate) message: Option<MessageReport>,
 }
 
@@ -89,29 +104,46 @@ pub(crate) struct SealedReport {
     pub(crate) read_by_bob: String,
 }
 
-/// Runs the scenarios one after the other.
+/// Runs the scenarios one after the other. After Ctrl-C those that were complete by then are the result.
 pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
+    let all = scenario::load_all(&args.scenario)?
+        .into_iter()
+        .map(|scenario| overridden(scenario, args))
+        .collect::<Result<Vec<_>>>()?;
+    // Before anything runs: none of the folders may have something in it.
+    if let Some(dir) = &args.save {
+        drop(new_folder("--save", dir)?);
+    }
     let mut outcome = Outcome::Ok;
-    let mut reports = Vec::new();
-    for scenario in scenario::load_all(&args.scenario)? {
-        let scenario = overridden(scenario, args)?;
-        let report = one(args, &scenario)?;
-        if !report.complete() {
+    let mut runs = Vec::new();
+    for scenario in &all {
+        let folder = args.save.as_ref().map(|dir| match all.len() {
+            1 => dir.clone(),
+            _ => dir.join(&scenario.name),
+        });
+        let report = match one(args, scenario, folder.as_deref()) {
+            Err(_) if interrupted() => break,
+            report => report?,
+        };
+        if !report.complete {
             outcome = Outcome::Missed;
         }
         if !args.json {
             print_report(&report)?;
         }
-        reports.push(report);
+        runs.push(report);
+    }
+    if runs.is_empty() {
+        bail!(Stopped);
     }
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&reports)?)?;
+        json::print("crqkd/demo/1", &Document { runs })?;
     }
     Ok(outcome)
 }
 
 fn overridden(scenario: Scenario, args: &DemoArgs) -> Result<Scenario> {
-    let mut scenario = with_overrides(scenario, &args.run)?;
+    let mut scenario = with_overrides(scenario, &args.run);
     match args.decision {
         Some(DecisionArg::Hard) => scenario.otp.decision = Decision::Hard,
         Some(DecisionArg::Soft) => scenario.otp.decision = Decision::Soft,
@@ -129,10 +161,11 @@ fn overridden(scenario: Scenario, args: &DemoArgs) -> Result<Scenario> {
         None => {}
     }
     scenario.groups = args.groups.unwrap_or(scenario.groups);
-    Ok(scenario)
+    scenario::checked(scenario)
 }
 
-fn one(args: &DemoArgs, scenario: &Scenario) -> Result<Report> {
+fn one(args: &DemoArgs, scenario: &Scenario, save: Option<&Path>) -> Result<Report> {
+    let folder = save.map(|dir| new_folder("--save", dir)).transpose()?;
     let mut report = Report::new(scenario, args.run.seed);
     let key = match quantum(scenario, args.run.seed)? {
         Quantum::Key(key) => key,
@@ -144,11 +177,12 @@ fn one(args: &DemoArgs, scenario: &Scenario) -> Result<Report> {
     };
     report.quantum.clone_from(&key.reports);
     let mut how = How::new(&args.run);
-    how.options.observe = args.save.is_some();
+    how.options.observe = folder.is_some();
     let (verdict, finished) = on_the_air(scenario, &how, key)?;
     report.fill(&verdict, &finished)?;
-    if let Some(dir) = &args.save {
-        saved::save(dir, scenario, &report, &verdict)?;
+    if let Some(folder) = folder {
+        saved::save(folder.path(), scenario, &report, &verdict)?;
+        folder.finish()?;
     }
     Ok(report)
 }
@@ -169,14 +203,12 @@ impl Report {
             secret_bits: "not accounted",
             decisions: Decisions::default(),
             links: Vec::new(),
+            groups_wanted: scenario.groups,
+            keys_wanted: scenario.groups.div_ceil(scenario.forwarding.groups_per_block.into()),
             keys: Vec::new(),
+            complete: false,
             message: None,
         }
-    }
-
-    /// Everything that was asked for is there, and nothing is wrong with it.
-    pub(crate) fn complete(&self) -> bool {
-        !self.keys.is_empty() && self.keys.iter().all(|key| key.equal)
     }
 
     pub(crate) fn fill(&mut self, verdict: &Verdict, finished: &Finished) -> Result<()> {
@@ -209,8 +241,18 @@ impl Report {
             });
         }
         self.keys.sort_by_key(|key| key.block);
+        let groups: usize = self.keys.iter().map(|key| key.groups).sum();
+        self.complete =
+            self.keys.iter().all(|key| key.equal) && groups >= self.groups_wanted as usize;
         self.message = message(verdict)?;
         Ok(())
+    }
+
+    /// How the roles ended, for people.
+    fn endings(&self) -> String {
+        let all = self.links.iter().flat_map(|link| &link.endings);
+        let of = |(role, ending): &(Role, String)| format!("{role}: {ending}");
+        all.map(of).collect::<Vec<_>>().join(", ")
     }
 
     fn link(&self, link: &LinkVerdict, roles: [Role; 3], finished: &Finished) -> LinkReport {
@@ -320,6 +362,15 @@ fn print_report(report: &Report) -> Result<()> {
             show(&key.alice),
             show(&key.bob),
             if key.equal { "equal" } else { "NOT EQUAL" },
+        )?;
+    }
+    if !report.complete {
+        let equal = report.keys.iter().filter(|key| key.equal).count();
+        writeln!(
+            std::io::stdout(),
+            "NOT COMPLETE: {equal} of {} keys; {}",
+            report.keys_wanted,
+            report.endings()
         )?;
     }
     if let Some(message) = &report.message {

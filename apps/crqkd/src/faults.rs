@@ -1,11 +1,13 @@
 //! Faults on the command line, and `crqkd faults`: every fault at three strengths.
 
-use crate::exit::{Outcome, interrupted};
+use crate::exit::{Outcome, Stopped, interrupted};
+use crate::json;
 use crate::progress;
 use crate::run::{guarded, loopback_config};
 use crate::scenario;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use crqkd_air::SAMPLE_RATE_HZ;
@@ -63,10 +65,10 @@ pub(crate) struct MatrixArgs {
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only these kinds of fault.
-    #[arg(long, value_delimiter = ',')]
+    /// Only these kinds of fault, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = PossibleValuesParser::new(MATRIX.map(|(kind, _)| kind)))]
     only: Vec<String>,
-    /// Worker threads of the flowgraph.
+    /// Worker threads of the flowgraph, 1 to 64.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
     /// Print one JSON document.
@@ -108,6 +110,15 @@ const STUCK: Duration = Duration::from_secs(60);
 const GROUPS: u32 = 400;
 /// Windows that are run after it.
 const AFTER: u32 = 5;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Document {
+    scenario: String,
+    seed: u64,
+    passed: usize,
+    trials: Vec<Trial>,
+}
 
 /// What became of one run.
 #[derive(Debug, Serialize)]
@@ -165,22 +176,26 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<Outcome> {
     let bar = progress::bar(list.len() as u64, "faults");
     let mut trials = Vec::new();
     for (role, fault) in list {
-        if interrupted() {
-            bail!("interrupted");
+        match trial(&scenario, args, role, fault, window_s) {
+            Err(_) if interrupted() => break,
+            trial => trials.push(trial.with_context(|| format!("{role}: {fault}"))?),
         }
-        let trial = trial(&scenario, args, role, fault, window_s);
-        trials.push(trial.with_context(|| format!("{role}: {fault}"))?);
         bar.inc(1);
     }
     bar.finish_and_clear();
     let passed = trials.iter().filter(|trial| trial.passed()).count();
+    if trials.is_empty() {
+        bail!(Stopped);
+    }
+    let all = trials.len();
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&trials)?)?;
+        let scenario = scenario.name.clone();
+        json::print("crqkd/faults/1", &Document { scenario, seed: args.seed, passed, trials })?;
     } else {
         print(&trials)?;
-        writeln!(std::io::stdout(), "{passed} of {} faults passed", trials.len())?;
+        writeln!(std::io::stdout(), "{passed} of {all} faults passed")?;
     }
-    Ok(if passed == trials.len() { Outcome::Ok } else { Outcome::Missed })
+    Ok(Outcome::of(passed == all))
 }
 
 fn trial(

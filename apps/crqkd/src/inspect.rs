@@ -3,8 +3,8 @@
 mod picture;
 
 use crate::cli::{LayoutArg, SearchArg};
-use crate::exit::{self, Outcome};
-use crate::progress;
+use crate::exit::{self, Outcome, Stopped};
+use crate::{json, progress};
 use anyhow::{Result, bail};
 use clap::Args;
 use crqkd_recording::{AtomicFile, Complex32, SampleReader, open_iq};
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     };
     let (findings, responses) = inspect(reader, &config)?;
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&findings)?)?;
+        json::print("crqkd/inspect/1", &findings)?;
     } else {
         print(&findings)?;
     }
@@ -163,7 +163,7 @@ fn inspect(
         take(&mut frames);
         bar.inc(chunk.len() as u64);
         if exit::interrupted() {
-            bail!("interrupted");
+            bail!(Stopped);
         }
     }
     synchronizer.flush(&mut frames);

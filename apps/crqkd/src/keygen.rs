@@ -2,6 +2,7 @@
 
 use crate::cli::{KeygenArgs, ThresholdArg};
 use crate::exit::Outcome;
+use crate::json;
 use crate::table::percent;
 use anyhow::{Context, Result};
 use crqkd_channel_key::Thresholds;
@@ -30,8 +31,8 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
     let result = keygen(&ends[0], &ends[1], ends.get(2), &config)?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &result.report)?;
-        writeln!(out)?;
+        drop(out);
+        json::print("crqkd/keygen/1", &result.report)?;
     } else {
         write_report(&mut out, &result.report)?;
     }

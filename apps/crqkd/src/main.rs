@@ -8,9 +8,12 @@ mod demo;
 mod exit;
 mod faults;
 mod inspect;
+mod json;
 mod keygen;
+mod link;
 mod message;
 mod node;
+mod output;
 mod polar;
 mod progress;
 mod qkd;
@@ -22,25 +25,23 @@ mod reproduce;
 mod run;
 mod saved;
 mod scenario;
+mod shell;
 mod simulate;
 mod table;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command, Experiment};
-use crqkd_air::Radio as Kind;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| EnvFilter::new("warn,futuresdr=off")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    exit::catch_interrupts();
+    let matches = named(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    logs(&cli);
+    if let Err(error) = crqkd_node::stop::catch_signals("crqkd") {
+        tracing::warn!("Ctrl-C cannot be caught: {error}");
+    }
     exit::code(match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Receive(args) => receive::run(args),
@@ -58,8 +59,38 @@ fn main() -> ExitCode {
         Command::Qkd(args) => qkd::run(args),
         Command::Air(args) => air::run(args),
         Command::Faults(args) => faults::run(args),
-        Command::Qap(args) => node::run(args, Kind::Qap),
-        Command::User(args) => node::run(args, Kind::User),
-        Command::Eve(args) => node::run(args, Kind::Eve),
+        Command::Qap(args) => args.run(),
+        Command::User(args) => args.run(),
+        Command::Eve(args) => args.run(),
+        Command::Completions(args) => shell::completions(args),
+        Command::Man(args) => shell::man(args),
     })
+}
+
+/// `--version` says `crqkd` at every level: the sub-commands are no programs of their own.
+fn named(command: clap::Command) -> clap::Command {
+    command.display_name("crqkd").mut_subcommands(named)
+}
+
+/// Logs go to standard error, in colour only on a terminal. `RUST_LOG` comes before `-v` and `-q`.
+fn logs(cli: &Cli) {
+    if cli.quiet {
+        progress::be_quiet();
+    }
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "info",
+        (_, 2) => "debug",
+        _ => "trace",
+    };
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| EnvFilter::new(format!("{level},futuresdr=off"))),
+        )
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -1,10 +1,12 @@
 //! `crqkd polar`: the polar codec by itself.
 
-use crate::exit::{self, Outcome};
-use crate::progress;
+use crate::exit::{self, Outcome, Stopped};
+use crate::output::Output;
+use crate::{json, progress};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use crqkd_bench::polar::{Case, Curve, Decoder, Stop};
+use crqkd_node::number::{above, real, whole};
 use crqkd_polar::{BATCH_LIST_SIZES, CodeSpec, Construction, Crc, InstructionSet, Noise};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -40,7 +42,7 @@ struct FerArgs {
     #[arg(long, value_enum, default_value_t = ConstructionArg::Evolution)]
     construction: ConstructionArg,
     /// KDR for which density evolution builds the code.
-    #[arg(long, default_value_t = 0.081)]
+    #[arg(long, default_value_t = 0.081, value_parser = real(0.0001, 0.4999), allow_negative_numbers = true)]
     design_kdr: f64,
     /// How it is decoded.
     #[arg(long, value_enum, default_value_t = DecoderArg::List)]
@@ -52,22 +54,22 @@ struct FerArgs {
     #[arg(long, value_enum, default_value_t = NoiseArg::Bsc)]
     noise: NoiseArg,
     /// Concentration of the KDR from frame to frame, with `--noise spread` and `--noise soft-spread`.
-    #[arg(long, default_value_t = 44.0)]
+    #[arg(long, default_value_t = 44.0, value_parser = above(0.0, 1e9), allow_negative_numbers = true)]
     concentration: f64,
     /// First key disagreement rate.
-    #[arg(long, default_value_t = 0.06)]
+    #[arg(long, default_value_t = 0.06, value_parser = real(0.0001, 0.4999), allow_negative_numbers = true)]
     from: f64,
     /// Last key disagreement rate.
-    #[arg(long, default_value_t = 0.10)]
+    #[arg(long, default_value_t = 0.10, value_parser = real(0.0001, 0.4999), allow_negative_numbers = true)]
     to: f64,
     /// Number of key disagreement rates.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 9, value_parser = whole::<usize>(1, 1000))]
     points: usize,
     /// Frame errors after which a point is known well enough.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = whole::<usize>(1, 1_000_000_000))]
     errors: usize,
     /// Most frames for a point.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = whole::<usize>(1, 1_000_000_000_000))]
     frames: usize,
     /// Seed of messages and noise.
     #[arg(long, default_value_t = 1)]
@@ -125,28 +127,39 @@ pub(crate) fn run(args: &PolarArgs) -> Result<Outcome> {
 fn fer(args: &FerArgs) -> Result<Outcome> {
     let case = case(args)?;
     let stop = Stop { errors: args.errors, frames: args.frames };
+    let begin =
+        |base: &PathBuf, extension| Output::begin("--output", &base.with_extension(extension));
+    let outputs = match &args.output {
+        Some(base) => vec![begin(base, "csv")?, begin(base, "svg")?],
+        None => Vec::new(),
+    };
     let bar = progress::bar(args.points as u64, "KDRs");
     let curve = Curve::run(&case, (args.from, args.to), args.points, args.seed, stop, |_| {
         bar.inc(1);
         if exit::interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     bar.finish_and_clear();
-    if let Some(base) = &args.output {
-        curve.write(base)?;
+    if curve.points.is_empty() {
+        bail!(Stopped);
+    }
+    for (output, text) in outputs.into_iter().zip([curve.to_csv(), curve.to_svg()?]) {
+        if !exit::interrupted() {
+            output.finish(&text)?;
+        }
     }
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&curve)?)?;
+        json::print("crqkd/polar-fer/1", &curve)?;
     } else {
         write!(std::io::stdout(), "{}", curve.to_csv())?;
     }
     if exit::interrupted() {
-        bail!("interrupted after {} of {} key disagreement rates", curve.points.len(), args.points);
+        let all = args.points;
+        eprintln!("crqkd: stopped after {} of {all} key disagreement rates", curve.points.len());
     }
     Ok(Outcome::Ok)
 }
 
 fn case(args: &FerArgs) -> Result<Case> {
-    ensure!(args.frames > 0 && args.errors > 0, "--frames and --errors must be at least 1");
     let crc = Crc::from_bits(args.crc)
         .with_context(|| format!("--crc is {}, expected 0, 11, 16 or 32", args.crc))?;
     let soft = matches!(args.noise, NoiseArg::Soft | NoiseArg::SoftSpread);

@@ -1,11 +1,13 @@
 //! `crqkd qkd`: a quantum link, in one process or as two.
 
-use crate::exit::Outcome;
-use crate::progress;
+use crate::exit::{Outcome, Stopped, interrupted};
+use crate::output::Output;
+use crate::{json, progress};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use crqkd_node::number::whole;
 use crqkd_node::qkd::{self, EndArgs, EndReport, SecretArgs, SimulateArgs, SimulatedPoint};
 use serde::Serialize;
 use std::io::Write;
@@ -31,6 +33,8 @@ enum Action {
     Secret(SecretArgs),
     /// Compare what the two ends of a link have written: equal keys, no pad twice.
     Audit(AuditCommand),
+    /// Show or check the parameters of a link.
+    Link(crate::link::LinkCommand),
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +62,7 @@ struct AuditCommand {
     /// Directory of the other end.
     second: PathBuf,
     /// Bits of a group.
-    #[arg(long, default_value_t = 384)]
+    #[arg(long, default_value_t = 384, value_parser = whole::<usize>(1, 1 << 20))]
     group_bits: usize,
     /// Print one JSON document instead of lines.
     #[arg(long)]
@@ -73,25 +77,42 @@ pub(crate) fn run(args: &QkdArgs) -> Result<Outcome> {
         Action::Bob(command) => end(command, qkd::run_bob),
         Action::Secret(args) => qkd::write_secret(args).map(|()| Outcome::Ok),
         Action::Audit(command) => audit(command),
+        Action::Link(command) => crate::link::run(command),
     }
 }
 
+/// What `qkd simulate --json` prints.
+#[derive(Serialize)]
+struct Points {
+    seed: u64,
+    /// One a distance; after Ctrl-C those until then, the last one with fewer blocks.
+    points: Vec<SimulatedPoint>,
+}
+
 fn simulate(command: &SimulateCommand) -> Result<Outcome> {
-    if command.args.blocks == 0 {
-        bail!("--blocks 0: at least one block is needed");
-    }
+    let args = &command.args;
+    let picture = args.plot.as_deref().map(|path| Output::begin("--plot", path)).transpose()?;
     let bar = progress::bar(1, "blocks");
-    let points = qkd::simulate(&command.args, |done, all| {
+    let points = qkd::simulate(args, |done, all| {
         bar.set_length(all);
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
+    if points.is_empty() {
+        bail!(Stopped);
+    }
+    let key = points.iter().any(|point| point.keys > 0);
+    match picture {
+        Some(picture) if key && !interrupted() => picture.finish(&qkd::plot(&points)?)?,
+        Some(_) if !key => eprintln!("crqkd: no distance gives a key: there is nothing to draw"),
+        _ => {}
+    }
     if command.json {
-        json(&points)?;
+        json::print("crqkd/qkd-simulate/1", &Points { seed: args.seed, points })?;
     } else {
         write!(std::io::stdout(), "{}", table(&points))?;
     }
-    Ok(if points.iter().any(|p| p.keys > 0) { Outcome::Ok } else { Outcome::Missed })
+    Ok(Outcome::of(key))
 }
 
 fn table(points: &[SimulatedPoint]) -> String {
@@ -130,7 +151,7 @@ fn table(points: &[SimulatedPoint]) -> String {
 fn end(command: &EndCommand, run: fn(&EndArgs) -> Result<EndReport>) -> Result<Outcome> {
     let report = run(&command.args)?;
     if command.json {
-        json(&report)?;
+        json::print("crqkd/qkd-end/1", &report)?;
     } else {
         let mut out = std::io::stdout();
         writeln!(out, "blocks {}, keys released {}", report.blocks, report.released)?;
@@ -157,7 +178,7 @@ fn end(command: &EndCommand, run: fn(&EndArgs) -> Result<EndReport>) -> Result<O
 fn audit(command: &AuditCommand) -> Result<Outcome> {
     let audit = qkd::audit(&command.first, &command.second, command.group_bits)?;
     if command.json {
-        json(&audit)?;
+        json::print("crqkd/qkd-audit/1", &audit)?;
     } else {
         let mut out = std::io::stdout();
         let [first, second, both] = audit.released;
@@ -168,9 +189,4 @@ fn audit(command: &AuditCommand) -> Result<Outcome> {
         writeln!(out, "pads used twice: {} of {}", audit.pads_reused, audit.pad_marks)?;
     }
     Ok(if audit.passed() { Outcome::Ok } else { Outcome::Missed })
-}
-
-fn json(value: &(impl Serialize + ?Sized)) -> Result<()> {
-    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(value)?)?;
-    Ok(())
 }

@@ -1,8 +1,8 @@
 //! `crqkd receive`: IQ in, one line a frame out.
 
 use crate::cli::ReceiveArgs;
-use crate::exit::{self, Outcome};
-use crate::progress;
+use crate::exit::{self, Outcome, Stopped};
+use crate::{json, progress};
 use anyhow::{Result, bail};
 use crqkd_blocks::Iq;
 use crqkd_blocks::iq_source::{Fill, Piece};
@@ -61,9 +61,9 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     }
     result?;
     if exit::interrupted() {
-        bail!("interrupted");
+        bail!(Stopped);
     }
-    eprintln!("{frames} frames, {headers} with a header");
+    progress::note(format_args!("{frames} frames, {headers} with a header"));
     Ok(Outcome::Ok)
 }
 
@@ -95,8 +95,7 @@ fn fill<S: Iq + IqSample>(
 
 fn write_frame(out: &mut impl Write, report: &FrameReport, json: bool) -> std::io::Result<()> {
     if json {
-        serde_json::to_writer(&mut *out, report)?;
-        return writeln!(out);
+        return json::line(out, "crqkd/frame/1", report);
     }
     let header = match &report.header {
         Some(h) => format!(

@@ -22,6 +22,6 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write(text.as_bytes())?;
     file.finish()?;
-    eprintln!("wrote {}", path.display());
+    crate::progress::note(format_args!("wrote {}", path.display()));
     Ok(())
 }

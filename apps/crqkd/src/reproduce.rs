@@ -1,12 +1,13 @@
 //! `crqkd reproduce`: experiments of the paper at CSI level, over many seeds.
 
 use crate::cli::Table2Args;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, Stopped, interrupted};
+use crate::json;
 use crate::progress;
 use crate::run::setup_of;
 use crate::scenario;
 use crate::table::scenario_table;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use crqkd_experiment::fit::{Effort, Targets, fit};
 use crqkd_experiment::{EveDecodes, PaperRow, RunTally, Setup, TableRow, run_seeds};
 use crqkd_scenario::Scenario;
@@ -43,6 +44,9 @@ pub(crate) fn table2(args: &Table2Args) -> Result<Outcome> {
     for scenario in &scenarios {
         let setup = setup_of(scenario);
         let runs = run_all(args, &scenario.name, &setup)?;
+        if runs.is_empty() {
+            break;
+        }
         let per_seed = |figure: fn(&TableRow) -> Option<f64>| -> Vec<f64> {
             runs.iter()
                 .filter_map(|run| figure(&TableRow::new("", std::slice::from_ref(run))))
@@ -60,15 +64,23 @@ pub(crate) fn table2(args: &Table2Args) -> Result<Outcome> {
         }
         rows.push(row);
     }
+    if rows.is_empty() {
+        bail!(Stopped);
+    }
+    // Too few bits for one window or group, say.
+    let measured = rows.iter().all(|row| row.figures.kdr.is_some() && row.figures.groups > 0);
     if args.json {
         let document =
             Document { experiment: "table2", first_seed: args.first_seed, seeds: args.seeds, rows };
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&document)?)?;
+        json::print("crqkd/reproduce-table2/1", &document)?;
     }
-    Ok(Outcome::Ok)
+    if !measured {
+        eprintln!("crqkd: too few bits for a group in every scenario; give more with --bits");
+    }
+    Ok(Outcome::of(measured))
 }
 
-/// Whole groups of seeds at a time, so that the bar moves.
+/// Whole groups of seeds at a time, so that the bar moves; after Ctrl-C those that were done by then.
 fn run_all(args: &Table2Args, name: &str, setup: &Setup) -> Result<Vec<RunTally>> {
     let bits_a_probe = setup.channel_key.carriers.len() as u64;
     let probes = args.bits.div_ceil(args.seeds * bits_a_probe);
@@ -77,7 +89,7 @@ fn run_all(args: &Table2Args, name: &str, setup: &Setup) -> Result<Vec<RunTally>
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let mut seed = args.first_seed;
     let end = args.first_seed + args.seeds;
-    while seed < end {
+    while seed < end && !interrupted() {
         let next = end.min(seed + cores);
         runs.extend(run_seeds(setup, seed..next, probes, EveDecodes::Every)?);
         bar.inc(next - seed);
@@ -116,6 +128,9 @@ fn spread(values: &[f64]) -> String {
 /// `--fit`: prints the fitted `[air]` values as TOML, one scenario after the other.
 fn fit_all(args: &Table2Args, scenarios: Vec<Scenario>) -> Result<Outcome> {
     for mut scenario in scenarios {
+        if interrupted() {
+            break;
+        }
         let paper = PaperRow::of(&scenario.name).with_context(|| {
             format!(
                 "the paper has no figures for '{}', so there is nothing to fit to",

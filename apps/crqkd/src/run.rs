@@ -120,13 +120,12 @@ impl How {
     }
 }
 
-/// Applies the overrides of the command line and checks the result.
-pub(crate) fn with_overrides(mut scenario: Scenario, args: &RunArgs) -> Result<Scenario> {
+/// Applies the overrides of the command line that all runs share; `scenario::checked` follows.
+pub(crate) fn with_overrides(mut scenario: Scenario, args: &RunArgs) -> Scenario {
     if let Some(share) = args.intercept {
         scenario.quantum.intercept_share = share;
-        scenario.quantum.validate().context("--intercept")?;
     }
-    Ok(scenario)
+    scenario
 }
 
 /// Both cells on the virtual air, to the end.
@@ -190,7 +189,7 @@ pub(crate) fn guarded(
     let guard = Guard::start(&running, stall);
     let result = running.wait(notice);
     match guard.finish() {
-        Some(Stop::Interrupted) => bail!("interrupted"),
+        Some(Stop::Interrupted) => bail!(exit::Stopped),
         Some(Stop::Stuck(where_)) => {
             bail!("nothing happened on the air for {} s: {where_}", STALL.as_secs())
         }

@@ -1,11 +1,11 @@
 //! A run as a folder for `crqkd report`.
 
 use crate::demo::Report;
+use crate::output::write;
 use crate::referee::{LinkVerdict, Verdict};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use crqkd_channel_key::{FeatureMap, LogAmplitude, MedianQuantizer};
 use crqkd_experiment::{Estimate, TableRow as Figures};
-use crqkd_recording::AtomicFile;
 use crqkd_report::{
     ByEnd, Counting, GroupRecord, Impulse, LinkData, Matrix, RunData, SimulatedBits, TableRow,
     WindowData,
@@ -23,13 +23,8 @@ pub(crate) fn save(
     report: &Report,
     verdict: &Verdict,
 ) -> Result<()> {
-    std::fs::create_dir_all(dir)
-        .with_context(|| format!("{}: cannot create the folder", dir.display()))?;
     run_data(scenario, report, verdict)?.save(dir)?;
-    let mut file = AtomicFile::create(&dir.join("scenario.toml"))?;
-    file.write(scenario.to_toml().as_bytes())?;
-    file.finish()?;
-    Ok(())
+    write(&dir.join("scenario.toml"), &scenario.to_toml())
 }
 
 fn run_data(scenario: &Scenario, report: &Report, verdict: &Verdict) -> Result<RunData> {

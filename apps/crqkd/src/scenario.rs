@@ -1,9 +1,14 @@
-//! `crqkd scenario show|check`, and how every command finds its scenario.
+//! `crqkd scenario`, and how every command finds its scenario.
 
 use crate::cli::ScenarioAction;
 use crate::exit::Outcome;
-use anyhow::{Context, Result, bail};
-use crqkd_scenario::{PRESET_NAMES, Scenario};
+use crate::link::{check_each, read};
+use crate::run::system_of;
+use anyhow::{Result, bail};
+use crqkd_channel_key::MedianQuantizer;
+use crqkd_flowgraphs::FlowgraphError;
+use crqkd_quantum::Bb84Source;
+use crqkd_scenario::{PRESET_NAMES, Scenario, ScenarioError};
 use std::io::Write;
 use std::path::Path;
 
@@ -28,9 +33,38 @@ pub(crate) fn load_all(name_or_file: &str) -> Result<Vec<Scenario>> {
 }
 
 fn from_file(path: &Path) -> Result<Scenario> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot read the scenario", path.display()))?;
-    Ok(Scenario::parse(&text, &path.display().to_string())?)
+    let (text, origin) = (read(path)?, path.display().to_string());
+    let scenario = Scenario::parse(&text, &origin)?;
+    runs(&scenario)
+        .map_err(|(section, message)| ScenarioError::refused(&origin, &text, section, message))?;
+    Ok(scenario)
+}
+
+/// Checks a scenario that was changed by options, as those of files are.
+pub(crate) fn checked(scenario: Scenario) -> Result<Scenario> {
+    scenario.validate()?;
+    runs(&scenario).map_err(|(section, message)| {
+        ScenarioError::refused(&scenario.name, &scenario.to_toml(), section, message)
+    })?;
+    Ok(scenario)
+}
+
+/// Builds everything of a run that can refuse a scenario: what passes here, every command takes.
+fn runs(scenario: &Scenario) -> Result<(), (&'static str, String)> {
+    let system = system_of(scenario);
+    system.plan().map_err(|error| match error {
+        FlowgraphError::Air(error) => ("air", error.to_string()),
+        FlowgraphError::ChannelKey(error) => ("channel_key", error.to_string()),
+        FlowgraphError::Otp(error) => ("otp", error.to_string()),
+        FlowgraphError::Forwarding(error) => ("forwarding", error.to_string()),
+        other => ("", other.to_string()),
+    })?;
+    let named = |section, error: &dyn std::fmt::Display| (section, error.to_string());
+    system.codec().map_err(|error| named("otp", &error))?;
+    MedianQuantizer::new(&scenario.channel_key).map_err(|error| named("channel_key", &error))?;
+    Bb84Source::new(scenario.quantum.clone(), scenario.otp.k)
+        .map_err(|error| named("quantum", &error))?;
+    Ok(())
 }
 
 /// `crqkd scenario ...`.
@@ -45,11 +79,9 @@ pub(crate) fn run(action: &ScenarioAction) -> Result<Outcome> {
             write!(std::io::stdout(), "{}", load(scenario)?.to_toml())?
         }
         ScenarioAction::Check { files } => {
-            for file in files {
-                let scenario = from_file(file)?;
-                writeln!(std::io::stdout(), "{}: ok ({})", file.display(), scenario.name)?;
-            }
+            return check_each(files, |file| Ok(from_file(file)?.name));
         }
+        ScenarioAction::Reference => write!(std::io::stdout(), "{}", crqkd_scenario::reference())?,
     }
     Ok(Outcome::Ok)
 }

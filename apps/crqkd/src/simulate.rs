@@ -2,19 +2,21 @@
 
 use crate::cli::{DatatypeArg, ReplayArgs, SimulateArgs};
 use crate::demo::Report;
-use crate::exit::Outcome;
+use crate::exit::{NoKey, Outcome};
+use crate::link::read;
+use crate::output::write;
+use crate::progress::note;
 use crate::record::{Recorder, play};
 use crate::referee::{Referee, Verdict};
 use crate::run::{How, Quantum, loopback_config, quantum, supply, watch, with_overrides};
-use crate::{saved, scenario};
+use crate::{json, saved, scenario};
 use anyhow::{Context, Result, bail, ensure};
 use crqkd_flowgraphs::{Finished, Role, RunOptions, loopback, simulated};
-use crqkd_recording::{AtomicFile, Collection, Datatype, RunWriter};
+use crqkd_recording::{Collection, Datatype, RunWriter};
 use crqkd_scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io::Write;
-use std::path::Path;
 
 /// File of a recorded run that says what came out of it.
 const OUTCOME_FILE: &str = "outcome.json";
@@ -75,14 +77,14 @@ impl OutcomeRecord {
 
 /// `crqkd simulate`.
 pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
-    let mut scenario = with_overrides(scenario::load(&args.scenario)?, &args.run)?;
+    let mut scenario = with_overrides(scenario::load(&args.scenario)?, &args.run);
     scenario.forwarding.max_air_time_s = args.seconds;
-    scenario.forwarding.validate().context("--seconds")?;
-    let writer = RunWriter::create(&args.record, &scenario.name)?;
+    let scenario = scenario::checked(scenario)?;
+    let writer = RunWriter::create(&args.record, &scenario.name).context("--record")?;
     let seed = args.run.seed;
     let key = match quantum(&scenario, seed)? {
         Quantum::Key(key) => key,
-        Quantum::NoKey { reason, .. } => bail!("no group was made: {reason}"),
+        Quantum::NoKey { reason, .. } => bail!(NoKey(reason)),
     };
     let mut report = Report::new(&scenario, seed);
     report.quantum.clone_from(&key.reports);
@@ -108,15 +110,14 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
     report.fill(&verdict, &finished)?;
     let record = OutcomeRecord::new(seed, &verdict);
     write(&writer.path().join(OUTCOME_FILE), &(serde_json::to_string_pretty(&record)? + "\n"))?;
-    write(&writer.path().join(SCENARIO_FILE), &scenario.to_toml())?;
     saved::save(writer.path(), &scenario, &report, &verdict)?;
     let mut fields = Map::new();
     fields.insert("scenario".into(), scenario.name.clone().into());
     fields.insert("seed".into(), seed.into());
     fields.insert("simulated".into(), Value::Bool(true));
     writer.finish(&members, fields)?;
-    print_outcome(&record, args.json)?;
-    eprintln!("recorded {} radios in {}", members.len(), args.record.display());
+    print_outcome("crqkd/simulate/1", &record, args.json)?;
+    note(format_args!("recorded {} radios in {}", members.len(), args.record.display()));
     Ok(Outcome::Ok)
 }
 
@@ -136,7 +137,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
         .with_context(|| format!("{}: not the outcome of a run", outcome_file.display()))?;
     let key = match quantum(&scenario, expected.seed)? {
         Quantum::Key(key) => key,
-        Quantum::NoKey { reason, .. } => bail!("no group was made: {reason}"),
+        Quantum::NoKey { reason, .. } => bail!(NoKey(reason)),
     };
     let mut config = loopback_config(&scenario, expected.seed);
     config.faults = args.faults.list();
@@ -162,7 +163,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
     let running = loopback(&config, supply(key), propagation, &options)?;
     let _finished: Finished = watch(running, &scenario, |role, what| referee.note(role, what))?;
     let found = OutcomeRecord::new(expected.seed, &referee.verdict()?);
-    print_outcome(&found, args.json)?;
+    print_outcome("crqkd/replay/1", &found, args.json)?;
     if !config.faults.is_empty() {
         return Ok(Outcome::Ok); // it is meant to differ
     }
@@ -170,14 +171,13 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
         eprintln!("crqkd: the replay differs from the run in {}", outcome_file.display());
         return Ok(Outcome::Missed);
     }
-    eprintln!("the replay gives the keys of the run");
+    note(format_args!("the replay gives the keys of the run"));
     Ok(Outcome::Ok)
 }
 
-fn print_outcome(record: &OutcomeRecord, json: bool) -> Result<()> {
+fn print_outcome(schema: &str, record: &OutcomeRecord, json: bool) -> Result<()> {
     if json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(record)?)?;
-        return Ok(());
+        return json::print(schema, record);
     }
     for (number, link) in record.links.iter().enumerate() {
         writeln!(
@@ -201,16 +201,5 @@ fn print_outcome(record: &OutcomeRecord, json: bool) -> Result<()> {
             show(&key.bob)
         )?;
     }
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write(text.as_bytes())?;
-    file.finish()?;
     Ok(())
 }

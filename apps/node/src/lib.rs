@@ -6,15 +6,21 @@
 //! | [`frames`] | whole messages over a stream |
 //! | [`journal`] | what must survive a power cut: lines of JSON, and key material beside them |
 //! | [`key_files`] | quantum key from files in a directory |
+//! | [`number`] | numbers on the command line, each with its range |
 //! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
 //! | [`radio`] | radios by name: `air:`, `file:`, `soapy:` |
+//! | [`stop`] | Ctrl-C and SIGTERM |
 //! | [`store`] | a station's marks in a journal |
+//! | [`told`] | an error and its causes as one line |
 
 pub mod air;
 pub mod frames;
 pub mod journal;
 pub mod key_files;
+pub mod number;
 pub mod qkd;
 pub mod radio;
+pub mod stop;
 pub mod store;
+pub mod told;
 mod wired;

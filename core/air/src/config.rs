@@ -7,7 +7,7 @@ use crate::csi::ESTIMATE_GAIN;
 /// The channel and radio parameters of one place.
 ///
 /// The defaults are the starting values for the paper's hall without interference; scenario files hold fitted ones.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AirConfig {
     /// Carrier frequency in Hz (the paper: 2.605 GHz).

@@ -6,7 +6,7 @@ use crate::features::{FeatureError, LogAmplitude};
 use crate::quantizer::Thresholds;
 
 /// What is measured, how it is quantised, and how much the two ends are expected to disagree.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChannelKeyConfig {
     /// Indices of the carriers whose log-amplitude is quantised, ascending, each in `0..52`.

@@ -15,7 +15,7 @@ pub trait Quantizer {
 }
 
 /// Over which samples a threshold is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Thresholds {
     /// One threshold per feature, the median over the probes of the window: the channel's change in time gives the key.

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Air, SAMPLE_RATE_HZ};
 
 /// How a ciphertext travels over the air (DESIGN section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CipherMode {
     /// Inside a coded control message: it arrives exactly or not at all. Each one is answered.
@@ -16,7 +18,7 @@ pub enum CipherMode {
 }
 
 /// Parameters of the protocol. Both ends of a link must use the same ones.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForwardingConfig {
     /// Probes a second.

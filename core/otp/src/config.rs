@@ -11,7 +11,9 @@ use crate::ConfigError;
 const MIN_N: usize = 128;
 
 /// What the receiver's decoder is told about its pad.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The bits only, all equally reliable (the paper).
@@ -22,7 +24,9 @@ pub enum Decision {
 }
 
 /// How a ciphertext reaches the receiver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CiphertextMode {
     /// In a coded control message: it arrives exactly or not at all.
@@ -45,7 +49,7 @@ impl fmt::Display for CiphertextMode {
 ///
 /// In hard mode the code is built by density evolution for a binary symmetric channel of error rate `design_kdr`, in
 /// soft mode by β-expansion.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtpConfig {
     /// Code length in bits, a power of two in `128..=4096`: the pad that one group costs.

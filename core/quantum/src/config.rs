@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The defaults describe 10 km of standard fibre with avalanche detectors; one block of 10⁶ pulses gives about
 /// 39 000 secret bits (some 100 groups of 384) in well under a second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuantumConfig {
     /// Fibre length in km, 0..=1000.

@@ -4,12 +4,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::unfinished;
+
 use sha2::{Digest, Sha512};
 
-use crate::error::{RecordingError, io};
+use crate::error::{ErrorKind, RecordingError, io};
 
 /// A file that is written under a temporary name beside its own (`.NAME.PID-N.tmp`) and renamed by
-/// [`finish`](Self::finish). Dropped before, it is removed; killed before, it leaves only the temporary file.
+/// [`finish`](Self::finish). Dropped before, it is removed, and so it is by
+/// [`remove_unfinished`](crate::remove_unfinished); killed before, it leaves only the temporary file.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
@@ -20,11 +23,12 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     /// Starts the file that will be at `target`; its directory must exist.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoFolder`] when it does not, [`ErrorKind::Io`] when the file cannot be made there.
     pub fn create(target: &Path) -> Result<Self, RecordingError> {
-        let (temporary, file) = Temporary::new(target, |path| {
-            OpenOptions::new().write(true).read(true).create_new(true).open(path)
-        })
-        .map_err(io(target, "create the file"))?;
+        let mut options = OpenOptions::new();
+        let (temporary, file) = open(target, options.write(true).read(true).create_new(true))?;
         let writer = BufWriter::with_capacity(1 << 16, file);
         Ok(Self { writer, hash: Sha512::new(), temporary, target: target.to_path_buf() })
     }
@@ -41,6 +45,9 @@ impl AtomicFile {
     }
 
     /// Puts the file in its place, over one that is there, and returns the SHA-512 of its content.
+    ///
+    /// # Errors
+    /// Those of the disk; the file is then not there, or is what it was before.
     pub fn finish(mut self) -> Result<String, RecordingError> {
         let path = &self.target;
         self.writer.flush().map_err(io(path, "write"))?;
@@ -74,6 +81,100 @@ impl io::Write for AtomicFile {
     }
 }
 
+/// A folder that is filled under a temporary name beside its own (`.NAME.PID-N.tmp`) and renamed by
+/// [`finish`](Self::finish). Dropped before, it is removed with its content, and so it is by
+/// [`remove_unfinished`](crate::remove_unfinished).
+#[derive(Debug)]
+pub struct AtomicFolder {
+    temporary: Temporary,
+    target: PathBuf,
+}
+
+impl AtomicFolder {
+    /// Starts the folder that will be at `target`, which must not exist or be empty. Folders above it are made.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] when there is something in it, those of the operating system.
+    pub fn create(target: &Path) -> Result<Self, RecordingError> {
+        if target.exists() {
+            let mut entries = std::fs::read_dir(target).map_err(io(target, "list"))?;
+            if entries.next().is_some() {
+                return Err(RecordingError::new(target, ErrorKind::Exists));
+            }
+        }
+        // A path without a parent, like `run`, lies in the working directory.
+        if let Some(parent) = folder_of(target) {
+            std::fs::create_dir_all(parent).map_err(io(parent, "create the directory"))?;
+        }
+        let (temporary, ()) = Temporary::new(target, |path| std::fs::create_dir(path))
+            .map_err(io(target, "create the directory"))?;
+        Ok(Self { temporary, target: target.to_path_buf() })
+    }
+
+    /// Where its files are until it is finished: whatever is put there comes along.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Puts the folder in its place.
+    ///
+    /// # Errors
+    /// Those of the operating system, also when something has come into the place in the meantime.
+    pub fn finish(mut self) -> Result<(), RecordingError> {
+        let target = &self.target;
+        if target.exists() {
+            // Only an empty directory can be removed so.
+            std::fs::remove_dir(target).map_err(io(target, "replace the directory"))?;
+        }
+        self.temporary.rename_to(target).map_err(io(target, "rename the temporary directory"))
+    }
+}
+
+/// Writes a file that only the owner may read; it must not exist. It is complete and durable, or not there. No copy of
+/// the bytes is kept in memory.
+///
+/// # Errors
+/// [`ErrorKind::FileExists`], [`ErrorKind::NoFolder`], those of the disk.
+pub fn write_new_private(target: &Path, bytes: &[u8]) -> Result<(), RecordingError> {
+    if target.symlink_metadata().is_ok() {
+        return Err(RecordingError::new(target, ErrorKind::FileExists));
+    }
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let (mut temporary, mut file) = open(target, options.write(true).create_new(true))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io(target, "write"))?;
+    temporary.rename_to_new(target).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => RecordingError::new(target, ErrorKind::FileExists),
+        _ => io(target, "rename the temporary file")(error),
+    })
+}
+
+/// A file under a temporary name beside `target`.
+fn open(target: &Path, options: &OpenOptions) -> Result<(Temporary, File), RecordingError> {
+    if target.is_dir() {
+        return Err(RecordingError::new(target, ErrorKind::IsFolder));
+    }
+    Temporary::new(target, |path| options.open(path)).map_err(|error| {
+        match folder_of(target).filter(|folder| !folder.exists()) {
+            Some(folder) => {
+                RecordingError::new(target, ErrorKind::NoFolder { folder: folder.to_path_buf() })
+            }
+            None => io(target, "create the file")(error),
+        }
+    })
+}
+
+/// The folder that a file lies in, when its path names one.
+fn folder_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
 /// A file or directory under a temporary name, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Temporary {
@@ -91,7 +192,7 @@ impl Temporary {
         for number in 0u32.. {
             let path =
                 target.with_file_name(format!(".{name}.{}-{number}.tmp", std::process::id()));
-            match make(&path) {
+            match unfinished::begin(&path, || make(&path)) {
                 Ok(made) => return Ok((Self { path, in_place: false }, made)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => {}
                 Err(error) => return Err(error),
@@ -105,7 +206,17 @@ impl Temporary {
     }
 
     pub(crate) fn rename_to(&mut self, target: &Path) -> io::Result<()> {
-        std::fs::rename(&self.path, target)?;
+        unfinished::end(&self.path, || std::fs::rename(&self.path, target))?;
+        self.in_place = true;
+        Ok(())
+    }
+
+    /// Fails when there is something at `target`.
+    fn rename_to_new(&mut self, target: &Path) -> io::Result<()> {
+        unfinished::end(&self.path, || {
+            let path = tempfile::TempPath::try_from_path(&self.path)?;
+            path.persist_noclobber(target).map_err(|error| error.error)
+        })?;
         self.in_place = true;
         Ok(())
     }
@@ -114,11 +225,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.in_place {
-            // Nothing can be done about a failure here, and nothing of ours carries the final name.
-            let _ = match self.path.is_dir() {
-                true => std::fs::remove_dir_all(&self.path),
-                false => std::fs::remove_file(&self.path),
-            };
+            unfinished::remove(&self.path);
         }
     }
 }
@@ -168,6 +275,25 @@ mod tests {
     #[test]
     fn a_missing_directory_is_reported_with_the_path() {
         let error = AtomicFile::create(Path::new("nowhere/a.txt")).unwrap_err();
-        assert_eq!(error.to_string(), "nowhere/a.txt: no such file");
+        assert_eq!(error.to_string(), "nowhere/a.txt: the folder nowhere does not exist");
+        let dir = tempfile::tempdir().unwrap();
+        let error = AtomicFile::create(dir.path()).unwrap_err();
+        assert!(error.to_string().ends_with("is a folder, expected a file"), "{error}");
+    }
+
+    #[test]
+    fn a_private_file_is_its_owners_and_never_replaces_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_new_private(&path, b"key").unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let error = write_new_private(&path, b"another").unwrap_err();
+        assert!(error.to_string().ends_with("the file exists already"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"key");
+        assert_eq!(names(dir.path()), ["secret"]);
     }
 }

@@ -9,6 +9,7 @@ pub struct RecordingError {
     /// The file or directory.
     pub path: PathBuf,
     /// Where in it, what was found and what was expected.
+    #[source]
     pub kind: ErrorKind,
 }
 
@@ -52,6 +53,18 @@ pub enum ErrorKind {
     /// The file is there already and is not overwritten.
     #[error("is there already, expected a new or empty directory")]
     Exists,
+    /// A file of this name is there already and is kept.
+    #[error("the file exists already")]
+    FileExists,
+    /// The folder that the file is to be written to is not there.
+    #[error("the folder {} does not exist", .folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is a folder where a file is to be written.
+    #[error("is a folder, expected a file")]
+    IsFolder,
     /// The file has no content.
     #[error("the file is empty, expected {expected}")]
     Empty {

@@ -41,8 +41,9 @@ mod error;
 mod matrix;
 mod samples;
 mod sigmf;
+mod unfinished;
 
-pub use atomic::AtomicFile;
+pub use atomic::{AtomicFile, AtomicFolder, write_new_private};
 pub use error::{ErrorKind, RecordingError};
 pub use matrix::{Matrix, Values, read_matrix, read_paired};
 pub use num_complex::Complex32;
@@ -50,3 +51,4 @@ pub use samples::{Datatype, IqSample, SampleReader, open_iq, open_iq_unverified}
 pub use sigmf::{
     Annotation, Collection, Member, Recording, RecordingInfo, RecordingWriter, RunWriter,
 };
+pub use unfinished::{TemporaryFolder, remove_unfinished};

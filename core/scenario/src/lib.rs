@@ -11,8 +11,10 @@
 //! ```
 
 mod parse;
+mod reference;
 
-pub use parse::ScenarioError;
+pub use parse::{ScenarioError, parse_link, parse_toml};
+pub use reference::reference;
 
 use crqkd_air::AirConfig;
 use crqkd_channel_key::ChannelKeyConfig;
@@ -31,15 +33,15 @@ const PRESETS: [&str; 3] = [
 ];
 
 /// Everything that defines a run, except its seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// Short name, for tables and folders.
+    /// Short name, for tables and folders: 1 to 100 letters, digits, `.`, `_` and `-`, not beginning with `.`.
     pub name: String,
     /// One sentence for people.
     #[serde(default)]
     pub description: String,
-    /// Groups of quantum key that a pair of users asks for.
+    /// Groups of quantum key that a pair of users asks for, 1..=1000000.
     #[serde(default = "default_groups")]
     pub groups: u32,
     /// The radio channel.
@@ -81,6 +83,16 @@ impl Scenario {
         toml::to_string(self).expect("a scenario has only string keys and finite numbers")
     }
 
+    /// Checks every range, as [`Scenario::parse`] does; for a scenario that was changed since.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Range`] for the first value that is refused.
+    pub fn validate(&self) -> Result<(), ScenarioError> {
+        self.check().map_err(|(section, message)| {
+            ScenarioError::refused(&self.name, &self.to_toml(), section, message)
+        })
+    }
+
     /// Checks every range; on failure the section and what is wrong with it.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         fn named<E: std::fmt::Display>(
@@ -88,6 +100,16 @@ impl Scenario {
             result: Result<(), E>,
         ) -> Result<(), (&'static str, String)> {
             result.map_err(|error| (section, error.to_string()))
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name = &self.name;
+        if name.is_empty()
+            || name.len() > 100
+            || name.starts_with('.')
+            || !name.chars().all(allowed)
+        {
+            let expected = "1 to 100 letters, digits, '.', '_' and '-', not beginning with '.'";
+            return Err(("", format!("name is {name:?}, expected {expected}")));
         }
         named("air", self.air.validate())?;
         named("channel_key", self.channel_key.validate())?;
@@ -148,6 +170,74 @@ mod tests {
         let text = "name = \"x\"\n\n[air]\nrician_k = 1.0\ndelay_spread_ns = -5.0\n";
         let error = Scenario::parse(text, "x.toml").unwrap_err().to_string();
         assert_eq!(error, "x.toml:5: [air] delay_spread_ns = -5 is outside 1..=300");
+    }
+
+    #[test]
+    fn a_key_without_a_section_is_refused_with_its_line() {
+        let error = Scenario::parse("name = \"x\"\n\ngroups = 0\n", "x.toml").unwrap_err();
+        assert_eq!(error.to_string(), "x.toml:3: groups = 0 is not in 1..=1000000");
+        for name in ["", ".x", "a b", "a/b", &"x".repeat(101)] {
+            let error = Scenario::parse(&format!("\nname = {name:?}"), "x.toml").unwrap_err();
+            assert!(error.to_string().starts_with("x.toml:2: name is "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_refused_with_its_line() {
+        let error = parse_link("eps_sec = 1e-9\n# far\ndistance_km = nan\n", "l.toml").unwrap_err();
+        assert_eq!(error.to_string(), "l.toml:3: distance_km = NaN is not in 0..=1000");
+        let error = parse_link("eps_sec = 1e-9\ndistance_m = 1\n", "l.toml").unwrap_err();
+        assert!(error.to_string().starts_with("l.toml:2: unknown field `distance_m`"), "{error}");
+    }
+
+    /// Numbers that are no measure of anything are refused wherever a number stands.
+    #[test]
+    fn no_key_takes_nan_infinity_or_numbers_beyond_measure() {
+        fn try_each(
+            key: &str,
+            value: &toml::Value,
+            path: &mut Vec<String>,
+            whole: &toml::Table,
+            seen: &mut usize,
+        ) {
+            path.push(key.to_owned());
+            match value {
+                toml::Value::Table(table) => {
+                    for (key, value) in table {
+                        try_each(key, value, path, whole, seen);
+                    }
+                }
+                toml::Value::Float(_) => {
+                    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300] {
+                        *seen += 1;
+                        let mut whole = whole.clone();
+                        let mut at = &mut whole;
+                        let (last, sections) = path.split_last().unwrap();
+                        for section in sections {
+                            at = at.get_mut(section).unwrap().as_table_mut().unwrap();
+                        }
+                        at.insert(last.clone(), toml::Value::Float(bad));
+                        let text = toml::to_string(&whole).unwrap();
+                        let error = Scenario::parse(&text, "x.toml").unwrap_err().to_string();
+                        let line =
+                            text.lines().position(|line| line.starts_with(&format!("{last} =")));
+                        assert!(
+                            line.is_some() && error.contains(last.as_str()),
+                            "{path:?} = {bad}: {error}"
+                        );
+                    }
+                }
+                _ => {}
+            }
+            path.pop();
+        }
+        let whole: toml::Table =
+            toml::from_str(&Scenario::preset("hall").unwrap().to_toml()).unwrap();
+        let mut seen = 0;
+        for (key, value) in &whole {
+            try_each(key, value, &mut Vec::new(), &whole, &mut seen);
+        }
+        assert!(seen > 150, "{seen}");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! `crqkd bench air`: the whole system as six processes, for speed, memory and equality with one process.
 
-use crate::exit::{Outcome, interrupted};
-use crate::progress;
+use crate::exit::{NoKey, Outcome, Stopped, interrupted};
 use crate::referee::Referee;
 use crate::run::{Quantum, guarded, loopback_config, quantum, supply};
-use crate::scenario;
+use crate::{json, progress, scenario};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use crqkd_flowgraphs::{RunOptions, loopback, simulated};
+use crqkd_node::number::real;
+use crqkd_recording::TemporaryFolder;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,7 +29,7 @@ pub(super) struct AirArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Seconds of air, whatever is done by then, for the slope of memory (default: until all groups are there).
-    #[arg(long)]
+    #[arg(long, value_parser = real(0.01, 1e7), allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// Exit with 1 when the keys differ from those of one process or a limit is missed.
     #[arg(long)]
@@ -77,22 +78,20 @@ pub(super) fn run(args: &AirArgs) -> Result<Outcome> {
     let mut scenario = scenario::load(&args.scenario)?;
     if let Some(seconds) = args.seconds {
         scenario.forwarding.max_air_time_s = seconds;
-        scenario.forwarding.validate().context("--seconds")?;
         // More than the air can carry.
         let bits_s = scenario.forwarding.probe_rate_hz * scenario.channel_key.carriers.len() as f64;
         scenario.groups = (seconds * bits_s / scenario.otp.n as f64) as u32 + 8;
+        scenario = scenario::checked(scenario).context("--seconds")?;
     }
-    let dir = std::env::temp_dir().join(format!("crqkd-bench-{}", std::process::id()));
-    fs::create_dir(&dir).with_context(|| format!("{}", dir.display()))?;
-    let result = processes(args, &scenario, &dir);
-    let _ = fs::remove_dir_all(&dir); // a folder of temporary files
-    let mut bench = result?;
+    let dir = TemporaryFolder::new("crqkd-bench").context("a folder for temporary files")?;
+    let mut bench = processes(args, &scenario, dir.path())?;
+    drop(dir);
     if args.seconds.is_none() {
         bench.report.equal_to_one_process = Some(one_process(&scenario, args.seed)? == bench.keys);
     }
     let report = bench.report;
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+        json::print("crqkd/bench-air/1", &report)?;
     } else {
         print(&report)?;
     }
@@ -154,9 +153,13 @@ fn processes(args: &AirArgs, scenario: &Scenario, dir: &Path) -> Result<Ran> {
             break;
         }
         if interrupted() {
-            bail!("interrupted");
+            bail!(Stopped);
         }
-        std::thread::sleep(LOOK);
+        for _ in 0..LOOK.as_millis() / 50 {
+            if !interrupted() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
     bar.finish_and_clear();
     for process in &mut all {
@@ -248,7 +251,7 @@ impl Watched {
 fn one_process(scenario: &Scenario, seed: u64) -> Result<BTreeMap<String, [Option<String>; 2]>> {
     let key = match quantum(scenario, seed)? {
         Quantum::Key(key) => key,
-        Quantum::NoKey { reason, .. } => bail!("no group was made: {reason}"),
+        Quantum::NoKey { reason, .. } => bail!(NoKey(reason)),
     };
     let config = loopback_config(scenario, seed);
     let mut referee = Referee::new(scenario, &key.qap1);

@@ -2,7 +2,7 @@
 
 use super::checked;
 use crate::exit::{self, Outcome};
-use crate::progress;
+use crate::{json, progress};
 use anyhow::Result;
 use clap::Args;
 use crqkd_bench::polar::{Effort, PolarBench};
@@ -38,7 +38,7 @@ pub(super) fn run(args: &PolarArgs) -> Result<Outcome> {
     })?;
     bar.finish_and_clear();
     if args.json {
-        writeln!(std::io::stdout(), "{}", report.to_json())?;
+        json::print("crqkd/bench-polar/1", &report)?;
     } else {
         write!(std::io::stdout(), "{report}")?;
     }

@@ -2,10 +2,11 @@
 
 use super::checked;
 use crate::exit::{self, Outcome};
-use crate::progress;
+use crate::{json, progress};
 use anyhow::Result;
 use clap::Args;
 use crqkd_bench::quantum::{QuantumBench, QuantumEffort};
+use crqkd_node::number::whole;
 use std::io::Write;
 use std::ops::ControlFlow;
 
@@ -19,7 +20,7 @@ pub(super) struct QuantumArgs {
     #[arg(long)]
     quick: bool,
     /// Blocks of the one-way codes at each error rate, for small frame error rates.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, 1_000_000))]
     one_way_blocks: Option<u32>,
     /// Exit with 1 when a limit is missed.
     #[arg(long)]
@@ -32,7 +33,7 @@ pub(super) struct QuantumArgs {
 /// Prints what was measured; after Ctrl-C, what was measured until then.
 pub(super) fn run(args: &QuantumArgs) -> Result<Outcome> {
     let mut effort = if args.quick { QuantumEffort::quick() } else { QuantumEffort::default() };
-    effort.one_way_blocks = args.one_way_blocks.unwrap_or(effort.one_way_blocks).max(1);
+    effort.one_way_blocks = args.one_way_blocks.unwrap_or(effort.one_way_blocks);
     let bench = QuantumBench::new(args.seed, effort);
     let bar = progress::bar(bench.len() as u64, "quantum");
     let report = bench.run(|row| {
@@ -42,7 +43,7 @@ pub(super) fn run(args: &QuantumArgs) -> Result<Outcome> {
     });
     bar.finish_and_clear();
     if args.json {
-        writeln!(std::io::stdout(), "{}", report.to_json()?)?;
+        json::print("crqkd/bench-quantum/1", &report)?;
     } else {
         write!(std::io::stdout(), "{report}")?;
     }

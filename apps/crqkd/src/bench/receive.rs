@@ -1,10 +1,11 @@
 //! `crqkd bench receive`.
 
 use crate::exit::{self, Outcome};
-use crate::progress;
+use crate::{json, progress};
 use anyhow::Result;
 use clap::Args;
 use crqkd_bench::receive::{Parts, ReceiveEffort, receive, steps};
+use crqkd_node::number::whole;
 use std::io::Write;
 use std::ops::ControlFlow;
 
@@ -15,7 +16,7 @@ pub(super) struct ReceiveBenchArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Frames a point of the sweep (default: 1000).
-    #[arg(long)]
+    #[arg(long, value_name = "N", conflicts_with = "speed", value_parser = whole::<usize>(1, 10_000_000))]
     frames: Option<usize>,
     /// Only what is found and how well it is measured.
     #[arg(long, conflicts_with = "speed")]
@@ -37,7 +38,7 @@ pub(super) struct ReceiveBenchArgs {
 /// Prints what was measured; after Ctrl-C, what was measured until then.
 pub(super) fn run(args: &ReceiveBenchArgs) -> Result<Outcome> {
     let mut effort = if args.quick { ReceiveEffort::quick() } else { ReceiveEffort::standard() };
-    effort.frames = args.frames.unwrap_or(effort.frames).max(1);
+    effort.frames = args.frames.unwrap_or(effort.frames);
     let parts = match (args.accuracy, args.speed) {
         (true, _) => Parts::Accuracy,
         (_, true) => Parts::Speed,
@@ -51,7 +52,7 @@ pub(super) fn run(args: &ReceiveBenchArgs) -> Result<Outcome> {
     })?;
     bar.finish_and_clear();
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
+        json::print("crqkd/bench-receive/1", &report)?;
     } else {
         write!(std::io::stdout(), "{report}")?;
     }

@@ -1,18 +1,21 @@
 //! `crqkd qap`, `crqkd user`, `crqkd eve`: one role as a process of its own, on any radio.
 
+mod args;
 mod report;
 mod source;
+
+pub(crate) use self::args::{EveArgs, QapArgs, UserArgs};
 
 use self::report::{NodeReport, Outputs};
 use self::source::Drops;
 use crate::air::run_id;
 use crate::cli::{DatatypeArg, RoleArg};
 use crate::exit::Outcome;
+use crate::progress::note;
 use crate::record::Recorder;
 use crate::run::system_of;
 use crate::scenario;
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
 use crqkd_air::{Radio as Kind, SAMPLE_RATE_HZ};
 use crqkd_flowgraphs::{Assembly, Finished, Role, RunOptions, Running, Seat, begin, simulated_rng};
 use crqkd_keys::{Forgetful, Store};
@@ -20,55 +23,28 @@ use crqkd_node::air::Address;
 use crqkd_node::radio::{RadioSpec, open_radio};
 use crqkd_node::store::JournalStore;
 use crqkd_recording::{Datatype, RunWriter};
-use crqkd_scenario::Scenario;
+use crqkd_scenario::{Scenario, ScenarioError, parse_toml};
 use rand::TryRngCore;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// `crqkd qap`, `crqkd user`, `crqkd eve`.
-#[derive(Debug, Args)]
-pub(crate) struct NodeArgs {
-    /// A TOML file with any of: scenario, role, radio, wire, seed, keys, deliver, record, workers. Options on the command line come first.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// A preset or a scenario file (default: hall).
-    #[arg(long)]
-    pub(crate) scenario: Option<String>,
-    /// Which one: qap1 or qap2, alice or bob, eve1 or eve2 (default: the first).
-    #[arg(long, value_enum)]
-    pub(crate) role: Option<RoleArg>,
-    /// The radio: air:HOST:PORT or air:/path/of/socket (`crqkd air`), file:RECORDING, soapy:ARGUMENTS.
-    #[arg(long)]
-    pub(crate) radio: Option<RadioSpec>,
-    /// For an access point whose radio is not on an air: the address of the `crqkd air` that carries its wire.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) wire: Option<Address>,
-    /// Simulation: everything random follows from this seed and the role, and the keys are no secret.
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
-    /// Quantum key of an access point: a folder into which NUMBER.key files are dropped, the same at both. What is read is
-    /// wiped. The marks of its groups are kept there too.
-    #[arg(long, value_name = "DIR", conflicts_with = "seed")]
-    pub(crate) keys: Option<PathBuf>,
-    /// Write the keys that a user releases to this folder, KEY-ID.key each, for its owner only.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) deliver: Option<PathBuf>,
-    /// Write what the radio receives to this folder (SigMF); it must not exist yet.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) record: Option<PathBuf>,
-    /// Write every probe that was measured and kept to this file, a line of JSON each.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) probes: Option<PathBuf>,
-    /// Worker threads of the flowgraph. The result does not depend on it.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) workers: Option<u8>,
-    /// Sample format of the recording.
-    #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
-    pub(crate) datatype: DatatypeArg,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub(crate) json: bool,
+/// What the command line says, whatever the role.
+#[derive(Debug)]
+struct NodeArgs {
+    config: Option<PathBuf>,
+    scenario: Option<String>,
+    role: Option<RoleArg>,
+    radio: Option<RadioSpec>,
+    wire: Option<Address>,
+    seed: Option<u64>,
+    keys: Option<PathBuf>,
+    deliver: Option<PathBuf>,
+    record: Option<PathBuf>,
+    probes: Option<PathBuf>,
+    workers: Option<u8>,
+    datatype: DatatypeArg,
+    json: bool,
 }
 
 /// The same from a file.
@@ -100,12 +76,12 @@ struct Settings {
 }
 
 /// Runs the role to its end.
-pub(crate) fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
+fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
     let settings = Settings::of(args, kind)?;
     let Settings { scenario, role, radio: spec, seed, .. } = &settings;
     let (role, seed) = (*role, *seed);
     let recording = match settings.record.as_deref() {
-        Some(dir) => Some((RunWriter::create(dir, &scenario.name)?, dir)),
+        Some(dir) => Some((RunWriter::create(dir, &scenario.name).context("--record")?, dir)),
         None => None,
     };
     let mut outputs = Outputs::open(args.probes.as_deref(), settings.deliver.as_deref())?;
@@ -196,7 +172,7 @@ impl Settings {
             keys: args.keys.clone().or(file.keys),
             deliver: args.deliver.clone().or(file.deliver),
             record: args.record.clone().or(file.record),
-            workers: args.workers.or(file.workers).unwrap_or(1).clamp(1, 64),
+            workers: args.workers.or(file.workers).unwrap_or(1),
         };
         settings.check()?;
         Ok(settings)
@@ -254,7 +230,13 @@ fn what(kind: Kind) -> &'static str {
 fn read(path: &Path) -> Result<NodeFile> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot be read"))?;
-    let mut file: NodeFile = toml::from_str(&text).with_context(|| format!("{name}"))?;
+    let mut file: NodeFile = parse_toml(&text, &name.to_string())?;
+    if let Some(workers) = file.workers
+        && !(1..=64).contains(&workers)
+    {
+        let message = format!("workers = {workers} is not in 1..=64");
+        bail!(ScenarioError::refused(&name.to_string(), &text, "", message));
+    }
     // Paths in a file are relative to it.
     let here = path.parent().unwrap_or(Path::new(""));
     if let Some(scenario) = &mut file.scenario
@@ -284,12 +266,14 @@ fn recorded(
     };
     let recorder = Recorder::start(&writer, &[report.role], datatype, scenario, captures)?;
     let finished = report.follow(running, scenario, outputs);
+    // A recording is worth the time that it takes to reach the disk, also after Ctrl-C.
+    let _saving = crqkd_node::stop::saving();
     let members = recorder.finish()?;
     let mut fields = Map::new();
     fields.insert("scenario".into(), scenario.name.clone().into());
     fields.insert("seed".into(), report.seed.into());
     fields.insert("simulated".into(), Value::Bool(report.simulated));
     writer.finish(&members, fields)?;
-    eprintln!("recorded {} in {}", report.role, dir.display());
+    note(format_args!("recorded {} in {}", report.role, dir.display()));
     finished
 }

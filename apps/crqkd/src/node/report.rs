@@ -1,5 +1,6 @@
 //! What a role says at its end.
 
+use crate::json;
 use crate::progress;
 use crate::run::guarded;
 use anyhow::{Context, Result};
@@ -7,8 +8,8 @@ use crqkd_air::Radio as Kind;
 use crqkd_blocks::messages::{FinalKey, ProbeData};
 use crqkd_flowgraphs::{Finished, Notice, Role, Running};
 use crqkd_forwarding::{Counters, Event};
-use crqkd_node::journal::write_new_private;
 use crqkd_node::radio::RadioSpec;
+use crqkd_recording::write_new_private;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use serde_json::json;
@@ -170,11 +171,10 @@ impl NodeReport {
     }
 
     pub(super) fn print(&self, json: bool) -> Result<()> {
-        let mut out = std::io::stdout();
         if json {
-            writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
-            return Ok(());
+            return json::print("crqkd/role/1", self);
         }
+        let mut out = std::io::stdout();
         let ending = self.ending.as_deref().unwrap_or("stopped");
         let (role, air_s, windows) = (self.role, self.air_s, self.made.windows);
         writeln!(
@@ -239,11 +239,9 @@ impl Outputs {
     /// A key has its name only when it is whole.
     fn key(&mut self, key: &FinalKey) {
         let (Some(dir), true) = (&self.deliver, self.failed.is_ok()) else { return };
-        let (part, whole) =
-            (dir.join(format!("{}.part", key.key)), dir.join(format!("{}.key", key.key)));
+        let whole = dir.join(format!("{}.key", key.key));
         let bytes = Zeroizing::new(key.bits.expose().to_bytes());
-        let written = write_new_private(&part, &bytes).and_then(|()| fs::rename(&part, &whole));
-        self.failed = written.with_context(|| format!("--deliver {}", whole.display()));
+        self.failed = write_new_private(&whole, &bytes).context("--deliver");
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Where an access point's groups of quantum key come from: the simulated link, or a directory of key files.
 
+use crate::exit::NoKey;
 use crate::run::{Quantum, quantum};
 use anyhow::{Context, Result, bail};
 use crqkd_flowgraphs::{Role, Supplier};
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) fn simulated(scenario: &Scenario, role: Role, seed: u64) -> Result<Vec<Group>> {
     match quantum(scenario, seed)? {
         Quantum::Key(key) => Ok(if role == Role::Qap1 { key.qap1 } else { key.qap2 }),
-        Quantum::NoKey { reason, .. } => bail!("no group was made: {reason}"),
+        Quantum::NoKey { reason, .. } => bail!(NoKey(reason)),
     }
 }
 

@@ -3,30 +3,32 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::number::{real, whole};
 use anyhow::{Context, Result};
 use clap::Args;
 use crqkd_quantum::decoy::DecoyConfig;
+use crqkd_scenario::parse_link;
 
 /// The link: a file of parameters, and the ones that are changed most.
 #[derive(Debug, Clone, Args, Default)]
 pub struct LinkArgs {
-    /// TOML file with the parameters of the link (unknown keys are refused).
+    /// TOML file with the parameters of the link; `crqkd qkd link show` prints one with every default.
     #[arg(long, value_name = "FILE")]
     pub link: Option<PathBuf>,
-    /// Fibre length in km.
-    #[arg(long, value_name = "KM")]
+    /// Fibre length in km (default: what the link says).
+    #[arg(long, value_name = "KM", value_parser = real(0.0, 1000.0), allow_negative_numbers = true)]
     pub distance_km: Option<f64>,
-    /// Pulses per block.
-    #[arg(long, value_name = "N")]
+    /// Pulses per block (default: what the link says).
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1000, 100_000_000_000))]
     pub pulses_per_block: Option<u64>,
-    /// Share of the photons that take the wrong detector.
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the photons that take the wrong detector, 0 to 0.5 (default: what the link says).
+    #[arg(long, value_name = "SHARE", value_parser = real(0.0, 0.5), allow_negative_numbers = true)]
     pub misalignment: Option<f64>,
-    /// Share of the pulses that an eavesdropper measures and sends again.
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the pulses that an eavesdropper measures and sends again, 0 to 1 (default: what the link says).
+    #[arg(long, value_name = "SHARE", value_parser = real(0.0, 1.0), allow_negative_numbers = true)]
     pub intercept_share: Option<f64>,
-    /// Share of the pulses on which an eavesdropper splits photon numbers.
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the pulses on which an eavesdropper splits photon numbers, 0 to 1 (default: what the link says).
+    #[arg(long, value_name = "SHARE", value_parser = real(0.0, 1.0), allow_negative_numbers = true)]
     pub splitting_share: Option<f64>,
 }
 
@@ -34,13 +36,14 @@ impl LinkArgs {
     /// The resolved configuration.
     ///
     /// # Errors
-    /// A file that cannot be read or parsed, or a value out of its range.
+    /// A file that cannot be read or parsed, or a value out of its range, with file and line.
     pub fn resolve(&self) -> Result<DecoyConfig> {
         let mut config = match &self.link {
             Some(path) => {
+                let name = path.display();
                 let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("reading {}", path.display()))?;
-                toml::from_str(&text).with_context(|| format!("in {}", path.display()))?
+                    .with_context(|| format!("{name}: cannot read the link"))?;
+                parse_link(&text, &name.to_string())?
             }
             None => DecoyConfig::default(),
         };
@@ -72,16 +75,16 @@ pub struct EndArgs {
     #[arg(long, value_name = "FILE")]
     pub secret: PathBuf,
     /// Blocks to attempt before Alice ends the link; 0 means no end.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0, 1_000_000_000))]
     pub blocks: u64,
     /// Alice: generate all blocks before connecting, so that generation does not count.
     #[arg(long)]
     pub pregenerate: bool,
     /// Tags kept back in each pool.
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole::<u64>(0, 1_000_000))]
     pub reserve_tags: u64,
     /// Seconds of silence after which a connection is given up.
-    #[arg(long, value_name = "S", default_value_t = 30)]
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = whole::<u64>(1, 86_400))]
     pub timeout_s: u64,
     /// The link, the same at both ends.
     #[command(flatten)]
@@ -93,8 +96,8 @@ pub struct EndArgs {
 pub struct SecretArgs {
     /// File to write; it must not exist.
     pub file: PathBuf,
-    /// Bytes of it: 4096 are about 500 tags.
-    #[arg(long, default_value_t = 4096)]
+    /// Bytes of it, 64 to 16777216: 4096 are about 500 tags.
+    #[arg(long, default_value_t = 4096, value_parser = whole::<usize>(64, 1 << 24))]
     pub bytes: usize,
 }
 
@@ -104,19 +107,19 @@ pub struct SimulateArgs {
     /// The link; with several distances the one in here is the first.
     #[command(flatten)]
     pub link: LinkArgs,
-    /// Up to this distance in km as well, in steps.
-    #[arg(long, value_name = "KM")]
+    /// Up to this distance in km as well, in steps of `--step-km`.
+    #[arg(long, value_name = "KM", value_parser = real(0.0, 1000.0), allow_negative_numbers = true)]
     pub to_km: Option<f64>,
-    /// Step in km.
-    #[arg(long, value_name = "KM", default_value_t = 10.0)]
+    /// Step in km, 0.1 to 1000.
+    #[arg(long, value_name = "KM", default_value_t = 10.0, value_parser = real(0.1, 1000.0), requires = "to_km", allow_negative_numbers = true)]
     pub step_km: f64,
     /// Blocks at each distance.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(1, 1_000_000))]
     pub blocks: u64,
     /// Seed: the same seed gives the same numbers.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Write a plot of the secret rate against the distance (SVG).
+    /// Write a plot of the secret rate against the distance to this file (SVG).
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
 }

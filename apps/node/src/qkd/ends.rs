@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crqkd_bits::TagHash;
 use crqkd_keys::{AuthDirection, Authenticator};
 use crqkd_quantum::decoy::{DecoyConfig, Session, SessionEnd, Step};
+use crqkd_recording::write_new_private;
 use rand::rngs::OsRng;
 use rand::{SeedableRng, TryRngCore};
 use rand_chacha::ChaCha20Rng;
@@ -21,7 +22,6 @@ use super::line::{Connector, Line};
 use super::record::Ledger;
 use super::state::KeyState;
 use crate::frames::Frames;
-use crate::journal::write_new_private;
 
 /// What an end has done, for people and programs. Nothing in it is secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ const HELLO: u8 = 16;
 const BEGIN: u8 = 17;
 const BYE: u8 = 18;
 
+/// Blocks whose clicks may be generated beforehand: a few megabytes each.
+const MOST_PREGENERATED: u64 = 1000;
+
 /// How many block numbers the other end may be ahead: they are unauthenticated then, and must not run out.
 const MOST_AHEAD: u64 = 1 << 16;
 
@@ -81,8 +84,7 @@ struct Hello {
 pub fn write_secret(args: &SecretArgs) -> Result<()> {
     let mut bytes = zeroize::Zeroizing::new(vec![0u8; args.bytes]);
     OsRng.try_fill_bytes(&mut bytes).context("the operating system's generator")?;
-    write_new_private(&args.file, &bytes)
-        .with_context(|| format!("writing {}", args.file.display()))
+    Ok(write_new_private(&args.file, &bytes)?)
 }
 
 /// Alice: sends pulses, block after block, until as many were attempted as asked for.
@@ -91,6 +93,11 @@ pub fn write_secret(args: &SecretArgs) -> Result<()> {
 /// Configuration, files, a peer that contradicts the journal, a pool below its reserve. A connection that breaks is
 /// not an error: it is made again.
 pub fn run_alice(args: &EndArgs) -> Result<EndReport> {
+    if args.pregenerate && !(1..=MOST_PREGENERATED).contains(&args.blocks) {
+        bail!(
+            "--pregenerate takes --blocks 1 to {MOST_PREGENERATED}: all of them are kept in memory"
+        );
+    }
     let mut end = End::open(args, AuthDirection::AToB)?;
     let source = BlockSource::new(args, &end.config)?;
     end.report.generation_s = source.generation_s;
@@ -112,6 +119,9 @@ pub fn run_alice(args: &EndArgs) -> Result<EndReport> {
 /// # Errors
 /// As [`run_alice`].
 pub fn run_bob(args: &EndArgs) -> Result<EndReport> {
+    if args.pregenerate {
+        bail!("--pregenerate is for alice: bob sends no pulses");
+    }
     let mut end = End::open(args, AuthDirection::BToA)?;
     let mut connector = Connector::new(args)?;
     loop {

@@ -1,8 +1,6 @@
 //! [`simulate`]: the whole link in one process, at one or several distances, and the plot of its rate.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use crqkd_quantum::decoy::{Asymptotic, DecoyConfig, run_decoy_block};
 use plotters::prelude::*;
 use rand::SeedableRng;
@@ -10,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::args::SimulateArgs;
+use crate::stop;
 
 /// One distance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,8 +43,11 @@ pub struct SimulatedPoint {
 
 /// Runs the link at every distance asked for. `progress` is told (blocks done, blocks in all).
 ///
+/// A process that was asked to stop gets what was simulated until then: the last point may have fewer blocks, and there
+/// may be no point.
+///
 /// # Errors
-/// A configuration out of range, a plot that cannot be written.
+/// A configuration out of range, a last distance before the first.
 pub fn simulate(
     args: &SimulateArgs,
     mut progress: impl FnMut(u64, u64),
@@ -53,6 +55,9 @@ pub fn simulate(
     let first = args.link.resolve()?;
     let mut distances = vec![first.distance_km];
     if let Some(to) = args.to_km {
+        if to < first.distance_km {
+            bail!("--to-km {to} is below the first distance, {} km", first.distance_km);
+        }
         let step = args.step_km.max(0.1);
         let mut next = first.distance_km + step;
         while next <= to + 1e-9 {
@@ -63,14 +68,14 @@ pub fn simulate(
     let all = args.blocks * distances.len() as u64;
     let mut points = Vec::with_capacity(distances.len());
     for (index, &distance_km) in distances.iter().enumerate() {
+        if stop::requested() {
+            break;
+        }
         let config = DecoyConfig { distance_km, ..first.clone() };
         let mut rng = ChaCha8Rng::seed_from_u64(args.seed);
         rng.set_stream(index as u64);
         let done = index as u64 * args.blocks;
         points.push(point(&config, args.blocks, &mut rng, |n| progress(done + n, all))?);
-    }
-    if let Some(path) = &args.plot {
-        plot(path, &points)?;
     }
     Ok(points)
 }
@@ -84,7 +89,8 @@ fn point(
     let (mut keys, mut qber, mut sifted, mut bits, mut rounds, mut messages) =
         (0, 0.0, 0.0, 0.0, 0.0, 0.0);
     let (mut efficiency, mut reason) = (Vec::new(), None);
-    for block in 0..blocks {
+    let mut done = 0;
+    while done < blocks && !(done > 0 && stop::requested()) {
         let run = run_decoy_block(config, rng)?;
         keys += u64::from(run.abort.is_none());
         reason = run.abort.map(|reason| reason.to_string()).or(reason);
@@ -94,9 +100,10 @@ fn point(
         rounds += run.counts.rounds as f64;
         messages += run.messages as f64;
         efficiency.extend(run.counts.efficiency().filter(|_| run.abort.is_none()));
-        progress(block + 1);
+        done += 1;
+        progress(done);
     }
-    let n = blocks.max(1) as f64;
+    let n = done.max(1) as f64;
     let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
     let efficiency = (!efficiency.is_empty()).then(|| mean(&efficiency));
     let rate_per_pulse = bits / n / config.pulses_per_block as f64;
@@ -109,7 +116,7 @@ fn point(
     };
     Ok(SimulatedPoint {
         distance_km: config.distance_km,
-        blocks,
+        blocks: done,
         keys,
         qber: qber / n,
         sifted_bits: sifted / n,
@@ -124,11 +131,11 @@ fn point(
     })
 }
 
-/// Draws the rates per pulse against the distance, on a logarithmic scale.
+/// The rates per pulse against the distance, on a logarithmic scale, as SVG.
 ///
 /// # Errors
-/// A file that cannot be written, or no point with a rate.
-pub fn plot(path: &Path, points: &[SimulatedPoint]) -> Result<()> {
+/// No point with a rate.
+pub fn plot(points: &[SimulatedPoint]) -> Result<String> {
     let finite: Vec<(f64, f64)> =
         points.iter().map(|p| (p.distance_km, p.rate_per_pulse)).filter(|p| p.1 > 0.0).collect();
     let endless: Vec<(f64, f64)> = points
@@ -144,8 +151,9 @@ pub fn plot(path: &Path, points: &[SimulatedPoint]) -> Result<()> {
     }
     let from = points.first().map_or(0.0, |p| p.distance_km);
     let to = points.last().map_or(1.0, |p| p.distance_km).max(from + 1.0);
-    let draw = || -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::new(path, (800, 500)).into_drawing_area();
+    let mut text = String::new();
+    let mut draw = || -> Result<(), Box<dyn std::error::Error>> {
+        let area = SVGBackend::with_string(&mut text, (800, 500)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(16)
@@ -171,9 +179,8 @@ pub fn plot(path: &Path, points: &[SimulatedPoint]) -> Result<()> {
         area.present()?;
         Ok(())
     };
-    draw()
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("writing {}", path.display()))
+    draw().map_err(|error| anyhow!("the plot: {error}"))?;
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -183,8 +190,6 @@ mod tests {
 
     #[test]
     fn a_sweep_gives_a_point_a_distance_and_a_plot() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("rate.svg");
         let args = SimulateArgs {
             link: LinkArgs {
                 distance_km: Some(0.0),
@@ -195,7 +200,7 @@ mod tests {
             step_km: 10.0,
             blocks: 1,
             seed: 1,
-            plot: Some(path.clone()),
+            plot: None,
         };
         let mut last = (0, 0);
         let points = simulate(&args, |done, all| last = (done, all)).unwrap();
@@ -203,6 +208,20 @@ mod tests {
         assert_eq!(points.iter().map(|p| p.distance_km).collect::<Vec<_>>(), [0.0, 10.0]);
         assert!(points[0].rate_per_pulse > points[1].rate_per_pulse);
         assert!(points[0].rate_per_pulse < points[0].asymptotic_per_pulse);
-        assert!(std::fs::read_to_string(path).unwrap().contains("secret bits per pulse"));
+        assert!(plot(&points).unwrap().contains("secret bits per pulse"));
+    }
+
+    #[test]
+    fn a_last_distance_before_the_first_is_refused() {
+        let args = SimulateArgs {
+            link: LinkArgs { distance_km: Some(20.0), ..LinkArgs::default() },
+            to_km: Some(10.0),
+            step_km: 10.0,
+            blocks: 1,
+            seed: 1,
+            plot: None,
+        };
+        let error = simulate(&args, |_, _| {}).unwrap_err().to_string();
+        assert_eq!(error, "--to-km 10 is below the first distance, 20 km");
     }
 }

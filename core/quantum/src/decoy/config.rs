@@ -7,7 +7,9 @@ use super::rule::{CascadeCharge, LengthMethod};
 use crate::config::ConfigError;
 
 /// How Bob's errors are corrected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reconciliation {
     /// Questions and answers: fewer bits told, many rounds.
@@ -21,7 +23,7 @@ pub enum Reconciliation {
 ///
 /// The defaults describe 20 km of fibre with gated avalanche detectors of the kind in use since the 2010s; intensities
 /// and shares are near the optimum of the finite-key length for a block of 10⁸ pulses there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecoyConfig {
     /// Fibre length in km, 0..=1000.

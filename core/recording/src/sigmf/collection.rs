@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::atomic::{AtomicFile, Temporary};
+use crate::atomic::{AtomicFile, AtomicFolder};
 use crate::error::{ErrorKind, RecordingError, io};
 use crate::sigmf::reader::{Object, Recording, check_hash, sha512_of};
 use crate::sigmf::types::{RecordingInfo, put_fields, take_fields};
@@ -19,9 +19,8 @@ const EXTENSION: &str = "sigmf-collection";
 /// renames; dropped before, the run leaves nothing.
 #[derive(Debug)]
 pub struct RunWriter {
-    dir: PathBuf,
     name: String,
-    staging: Temporary,
+    folder: AtomicFolder,
 }
 
 impl RunWriter {
@@ -29,24 +28,12 @@ impl RunWriter {
     /// (letters, digits, `.`, `_` and `-`).
     pub fn create(dir: &Path, name: &str) -> Result<Self, RecordingError> {
         check_name(dir, "name of the collection", name)?;
-        if dir.exists() {
-            let mut entries = std::fs::read_dir(dir).map_err(io(dir, "list"))?;
-            if entries.next().is_some() {
-                return Err(RecordingError::new(dir, ErrorKind::Exists));
-            }
-        }
-        // A path without a parent, like `run`, lies in the working directory.
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent).map_err(io(parent, "create the directory"))?;
-        }
-        let (staging, ()) = Temporary::new(dir, |path| std::fs::create_dir(path))
-            .map_err(io(dir, "create the directory"))?;
-        Ok(Self { dir: dir.to_path_buf(), name: name.to_string(), staging })
+        Ok(Self { name: name.to_string(), folder: AtomicFolder::create(dir)? })
     }
 
     /// Where files of the run are until it is finished: whatever is put there comes along.
     pub fn path(&self) -> &Path {
-        self.staging.path()
+        self.folder.path()
     }
 
     /// Starts one of its recordings; the name is of the same form as the collection's. The writer may be finished on
@@ -56,13 +43,13 @@ impl RunWriter {
         name: &str,
         info: RecordingInfo,
     ) -> Result<RecordingWriter, RecordingError> {
-        check_name(&self.dir, "name of the recording", name)?;
+        check_name(self.folder.target(), "name of the recording", name)?;
         RecordingWriter::create_in(&self.path().join(name), info, Some(self.name.clone()))
     }
 
     /// Writes the collection of `members`, with `fields` in our namespace, and puts the directory in its place.
     pub fn finish(
-        mut self,
+        self,
         members: &[Member],
         fields: Map<String, Value>,
     ) -> Result<(), RecordingError> {
@@ -81,11 +68,7 @@ impl RunWriter {
         file.write(text.as_bytes())?;
         file.write(b"\n")?;
         file.finish()?;
-        if self.dir.exists() {
-            // Only an empty directory can be removed so.
-            std::fs::remove_dir(&self.dir).map_err(io(&self.dir, "replace the directory"))?;
-        }
-        self.staging.rename_to(&self.dir).map_err(io(&self.dir, "rename the temporary directory"))
+        self.folder.finish()
     }
 }
 

@@ -1,0 +1,66 @@
+//! `crqkd qkd link`: the parameters of a quantum link.
+
+use crate::exit::Outcome;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use crqkd_node::qkd::LinkArgs;
+use crqkd_scenario::parse_link;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `crqkd qkd link`.
+#[derive(Debug, Args)]
+pub(crate) struct LinkCommand {
+    /// What to do with it.
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print the parameters of a link with every default filled in, as a file for `--link`.
+    Show(LinkArgs),
+    /// Check files for `--link`; says what is wrong with file and line.
+    Check {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Runs the command.
+pub(crate) fn run(command: &LinkCommand) -> Result<Outcome> {
+    match &command.action {
+        Action::Show(args) => {
+            write!(std::io::stdout(), "{}", toml::to_string(&args.resolve()?)?)?;
+            Ok(Outcome::Ok)
+        }
+        Action::Check { files } => check_each(files, |file| {
+            let link = parse_link(&read(file)?, &file.display().to_string())?;
+            Ok(format!("{} km", link.distance_km))
+        }),
+    }
+}
+
+/// Checks every file; one line each, to standard output for a good one, to standard error for a bad one.
+pub(crate) fn check_each(
+    files: &[PathBuf],
+    check: impl Fn(&Path) -> Result<String>,
+) -> Result<Outcome> {
+    let mut outcome = Outcome::Ok;
+    for file in files {
+        match check(file) {
+            Ok(what) => writeln!(std::io::stdout(), "{}: ok ({what})", file.display())?,
+            Err(error) => {
+                eprintln!("crqkd: {}", crqkd_node::told::told(&error));
+                outcome = Outcome::BadInput;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// The text of a file, or an error with its name.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))
+}
