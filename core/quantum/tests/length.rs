@@ -165,8 +165,8 @@ fn the_bounds_fail_no_more_often_than_their_tails_allow() {
             let k = usize::from(draw > probabilities[0])
                 + usize::from(draw > probabilities[0] + probabilities[1]);
             let (mut photons, mut left) =
-                (0, rng.random::<f64>() - (-mean_photons[k] as f64).exp());
-            let mut term = (-mean_photons[k] as f64).exp();
+                (0, rng.random::<f64>() - (-mean_photons[k]).exp());
+            let mut term = (-mean_photons[k]).exp();
             while left > 0.0 {
                 photons += 1;
                 term *= mean_photons[k] / f64::from(photons);

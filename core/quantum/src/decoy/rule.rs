@@ -8,7 +8,9 @@ use super::length::{DecoyBlock, INTENSITIES};
 use crate::config::ConfigError;
 
 /// The statement that a length follows from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum LengthMethod {
     /// For lengths that follow from what was observed, see [`DecoyBlock::variable_bits`].
@@ -19,7 +21,9 @@ pub enum LengthMethod {
 }
 
 /// What Cascade's questions cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CascadeCharge {
     /// Alice's parities. Where Bob's errors were counts as public, so empty pulses give no key.
