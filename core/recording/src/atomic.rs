@@ -27,7 +27,15 @@ impl AtomicFile {
     /// # Errors
     /// [`ErrorKind::NoFolder`] when it does not, [`ErrorKind::Io`] when the file cannot be made there.
     pub fn create(target: &Path) -> Result<Self, RecordingError> {
-        let mut options = OpenOptions::new();
+        Self::open(target, &mut OpenOptions::new())
+    }
+
+    /// As [`create`](Self::create), for a file that only its owner may read and write.
+    pub fn create_private(target: &Path) -> Result<Self, RecordingError> {
+        Self::open(target, private(&mut OpenOptions::new()))
+    }
+
+    fn open(target: &Path, options: &mut OpenOptions) -> Result<Self, RecordingError> {
         let (temporary, file) = open(target, options.write(true).read(true).create_new(true))?;
         let writer = BufWriter::with_capacity(1 << 16, file);
         Ok(Self { writer, hash: Sha512::new(), temporary, target: target.to_path_buf() })
@@ -53,6 +61,7 @@ impl AtomicFile {
         self.writer.flush().map_err(io(path, "write"))?;
         self.writer.get_ref().sync_all().map_err(io(path, "write"))?;
         self.temporary.rename_to(path).map_err(io(path, "rename the temporary file"))?;
+        sync_folder_of(path).map_err(io(path, "sync the folder"))?;
         Ok(hex::encode(self.hash.finalize()))
     }
 
@@ -131,7 +140,8 @@ impl AtomicFolder {
             // Only an empty directory can be removed so.
             std::fs::remove_dir(target).map_err(io(target, "replace the directory"))?;
         }
-        self.temporary.rename_to(target).map_err(io(target, "rename the temporary directory"))
+        self.temporary.rename_to(target).map_err(io(target, "rename the temporary directory"))?;
+        sync_folder_of(target).map_err(io(target, "sync the folder"))
     }
 }
 
@@ -145,14 +155,28 @@ pub fn write_new_private(target: &Path, bytes: &[u8]) -> Result<(), RecordingErr
         return Err(RecordingError::new(target, ErrorKind::FileExists));
     }
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let (mut temporary, mut file) = open(target, options.write(true).create_new(true))?;
+    let options = private(&mut options).write(true).create_new(true);
+    let (mut temporary, mut file) = open(target, options)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io(target, "write"))?;
     temporary.rename_to_new(target).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => RecordingError::new(target, ErrorKind::FileExists),
         _ => io(target, "rename the temporary file")(error),
-    })
+    })?;
+    sync_folder_of(target).map_err(io(target, "sync the folder"))
+}
+
+/// Only the owner may read and write what is made.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// A new name is durable when its folder is. Where folders cannot be synced, nothing is done.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder_of(path).unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
 }
 
 /// A file under a temporary name beside `target`.

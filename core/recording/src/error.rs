@@ -179,15 +179,11 @@ pub enum ErrorKind {
         /// Cells of the first row.
         expected: usize,
     },
-    /// NaN or infinity in a matrix.
-    #[error("row {row}, column {column} (counted from 0): {found}, expected a finite number")]
-    CellNotFinite {
-        /// Row, from 0.
-        row: usize,
-        /// Column, from 0.
-        column: usize,
-        /// The value.
-        found: String,
+    /// An empty line between the probes of a table.
+    #[error("line {line} is empty, expected a probe; a missing one is written as n/a")]
+    EmptyLine {
+        /// Line, from 1.
+        line: u64,
     },
     /// An array file of the wrong form.
     #[error("{part}: {found}, expected {expected}")]

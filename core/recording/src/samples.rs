@@ -147,6 +147,7 @@ pub struct SampleReader {
     datatype: Datatype,
     full_scale: f32,
     sample_rate_hz: Option<f64>,
+    warnings: Vec<String>,
     segments: std::vec::IntoIter<Segment>,
     current: Segment,
     total: u64,
@@ -171,6 +172,7 @@ impl SampleReader {
             datatype,
             full_scale,
             sample_rate_hz,
+            warnings: Vec::new(),
             segments: segments.into_iter(),
             current: Segment { index: 0, time: 0, len: 0 },
             total,
@@ -245,6 +247,16 @@ impl SampleReader {
     /// Number of samples in the file.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// What is wrong with the file's description without keeping anybody from reading the samples, a sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Samples a second, where the file says.

@@ -4,75 +4,171 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use num_complex::{Complex32, Complex64};
+use num_complex::Complex64;
 
 use crate::atomic::AtomicFile;
 use crate::error::{ErrorKind, RecordingError, io};
-use crate::matrix::{Matrix, Values};
+use crate::matrix::{MAX_VALUES, Matrix, Values, too_many};
 
-/// Reads a table. Lines that begin with `#` are comments. The first line holds names when none of its cells is a number.
+/// What stands in a cell for a measurement that is missing, besides `nan`, in any case of the letters.
+const MISSING: [&str; 9] = ["", "na", "n/a", "null", "none", "lost", "missing", "-", "?"];
+
+/// What a cell must hold.
+const EXPECTED: &str = "a number like -1.5e3 or re+imj, or n/a";
+
+/// Reads a table. Lines that begin with `#` are comments. Cells are separated by commas, semicolons (numbers may then
+/// have a decimal comma), tabs or blanks: by whatever the first line has. The first line holds names when none of its
+/// cells is a number and one of them is not a mark of a missing value either.
 pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     let fail = |kind| RecordingError::new(path, kind);
     let file = BufReader::new(File::open(path).map_err(io(path, "open"))?);
-    let (mut values, mut columns, mut names, mut complex) = (Vec::new(), 0, None, false);
+    let mut table = Table::default();
     for (number, text) in file.split(b'\n').enumerate() {
-        let line = number as u64 + 1;
         let text = text.map_err(io(path, "read"))?;
-        let Some(record) = record(&text).map_err(|error| fail(from_csv(error, line)))? else {
-            continue;
-        };
-        let cells: Vec<Option<Cell>> = record.iter().map(parse).collect();
-        if columns == 0 {
-            columns = record.len();
-            if cells.iter().all(Option::is_none) {
-                names = Some(record.iter().map(str::to_string).collect());
-                continue;
+        let text = if number == 0 { text.strip_prefix(BOM).unwrap_or(&text) } else { &text };
+        table.line(number as u64 + 1, text).map_err(fail)?;
+    }
+    table.finish().map_err(fail)
+}
+
+/// The mark that some programs put before UTF-8 text.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A table as far as it has been read.
+#[derive(Default)]
+struct Table {
+    separator: Separator,
+    columns: usize,
+    names: Option<Vec<String>>,
+    values: Vec<Complex64>,
+    complex: bool,
+    /// The first of the empty lines since the last probe.
+    empty_line: Option<u64>,
+}
+
+/// What parts the cells of a line.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Separator {
+    #[default]
+    Comma,
+    Semicolon,
+    Tab,
+    Blanks,
+}
+
+impl Separator {
+    /// By the first line, where quoted text counts for nothing.
+    fn of(line: &[u8]) -> Self {
+        let mut quoted = false;
+        let bare: Vec<u8> = line
+            .iter()
+            .copied()
+            .filter(|&byte| {
+                quoted ^= byte == b'"';
+                !quoted
+            })
+            .collect();
+        let text = String::from_utf8_lossy(&bare);
+        let words = || text.split_whitespace();
+        match () {
+            () if text.contains(';') => Self::Semicolon,
+            () if text.contains(',') => Self::Comma,
+            () if text.trim().contains('\t') => Self::Tab,
+            () if words().count() > 1 && words().all(|word| parse(word).is_some()) => Self::Blanks,
+            () => Self::Comma,
+        }
+    }
+
+    fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Blanks => b' ',
+        }
+    }
+}
+
+impl Table {
+    fn line(&mut self, line: u64, text: &[u8]) -> Result<(), ErrorKind> {
+        if text.starts_with(b"#") {
+            return Ok(());
+        }
+        if text.trim_ascii().is_empty() {
+            self.empty_line = self.empty_line.or(Some(line)).filter(|_| self.columns > 0);
+            return Ok(());
+        }
+        if let Some(line) = self.empty_line {
+            return Err(ErrorKind::EmptyLine { line });
+        }
+        let begins = self.columns == 0;
+        if begins {
+            self.separator = Separator::of(text);
+        }
+        let record = record(text, self.separator).map_err(|error| from_csv(error, line))?;
+        let cells: Vec<Option<Cell>> =
+            record.iter().map(|text| parse_with(text, self.separator)).collect();
+        if begins {
+            self.columns = record.len();
+            let numbers = cells.iter().flatten().any(|cell| !cell.missing);
+            if !numbers && cells.iter().any(Option::is_none) {
+                self.names = Some(record.iter().map(str::to_string).collect());
+                return Ok(());
             }
         }
-        if record.len() != columns {
-            return Err(fail(ErrorKind::Ragged { line, found: record.len(), expected: columns }));
+        if record.len() != self.columns {
+            let (found, expected) = (record.len(), self.columns);
+            return Err(ErrorKind::Ragged { line, found, expected });
         }
         for (column, cell) in cells.into_iter().enumerate() {
             let Some(cell) = cell else {
-                return Err(fail(ErrorKind::Cell {
-                    line,
-                    column: column + 1,
-                    found: record[column].chars().take(40).collect(),
-                    expected: "a number like -1.5e3 or re+imj",
-                }));
+                let found = record[column].chars().take(40).collect();
+                let column = column + 1;
+                return Err(ErrorKind::Cell { line, column, found, expected: EXPECTED });
             };
-            complex |= cell.complex;
-            values.push(Complex32::new(cell.value.re as f32, cell.value.im as f32));
+            self.complex |= cell.complex;
+            self.values.push(cell.value);
+        }
+        match self.values.len() as u64 {
+            values if values > MAX_VALUES => Err(too_many(values)),
+            _ => Ok(()),
         }
     }
-    if values.is_empty() {
-        let expected = "lines of numbers like -1.5e3 or re+imj, separated by commas".to_string();
-        return Err(fail(ErrorKind::Empty { expected }));
+
+    fn finish(self) -> Result<Matrix, ErrorKind> {
+        if self.values.is_empty() {
+            let expected =
+                "lines of numbers like -1.5e3 or re+imj, separated by commas".to_string();
+            return Err(ErrorKind::Empty { expected });
+        }
+        let probes = self.values.len() / self.columns;
+        let values = match self.complex {
+            true => Values::Complex(self.values),
+            false => Values::Real(self.values.into_iter().map(|x| x.re).collect()),
+        };
+        let matrix = Matrix::new(probes, self.columns, values)?;
+        Ok(match self.names {
+            Some(names) => matrix.with_names(names),
+            None => matrix,
+        })
     }
-    let probes = values.len() / columns;
-    let values = match complex {
-        true => Values::Complex(values),
-        false => Values::Real(values.into_iter().map(|x| x.re).collect()),
-    };
-    let matrix = Matrix::new(probes, columns, values).map_err(fail)?;
-    Ok(match names {
-        Some(names) => matrix.with_names(names),
-        None => matrix,
-    })
 }
 
-/// The cells of one line, or none of a blank line or a comment.
-fn record(line: &[u8]) -> Result<Option<csv::StringRecord>, csv::Error> {
-    if line.trim_ascii().is_empty() || line.starts_with(b"#") {
-        return Ok(None);
+/// The cells of one line that is not blank.
+fn record(line: &[u8], separator: Separator) -> Result<csv::StringRecord, csv::Error> {
+    if separator == Separator::Blanks {
+        let text = String::from_utf8_lossy(line);
+        return Ok(text.split_whitespace().collect::<Vec<_>>().into());
     }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
+        .delimiter(separator.byte())
         .trim(csv::Trim::All)
         .buffer_capacity(line.len().max(1))
         .from_reader(line);
     let mut record = csv::StringRecord::new();
-    Ok(reader.read_record(&mut record)?.then_some(record))
+    reader.read_record(&mut record)?;
+    Ok(record)
 }
 
 fn from_csv(error: csv::Error, line: u64) -> ErrorKind {
@@ -87,14 +183,29 @@ fn from_csv(error: csv::Error, line: u64) -> ErrorKind {
 struct Cell {
     value: Complex64,
     complex: bool,
+    missing: bool,
+}
+
+/// [`parse`], with decimal commas where commas do not part the cells.
+fn parse_with(text: &str, separator: Separator) -> Option<Cell> {
+    match text.contains(',') && separator == Separator::Semicolon {
+        true => parse(&text.replace(',', ".")),
+        false => parse(text),
+    }
 }
 
 /// A number: real, or complex as `re+imj`, `re-imj` or `imj`, `i` for `j` allowed, and parentheses around it as numpy
-/// writes them.
+/// writes them. A mark of a missing value is NaN.
 fn parse(text: &str) -> Option<Cell> {
+    if MISSING.contains(&text.to_ascii_lowercase().as_str()) {
+        let value = Complex64::new(f64::NAN, 0.0);
+        return Some(Cell { value, complex: false, missing: true });
+    }
     let text = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).unwrap_or(text);
     let Some(body) = text.strip_suffix(['j', 'J', 'i']) else {
-        return text.parse().ok().map(|re| Cell { value: Complex64::new(re, 0.0), complex: false });
+        let re: f64 = text.parse().ok()?;
+        let value = Complex64::new(re, 0.0);
+        return Some(Cell { value, complex: false, missing: re.is_nan() });
     };
     // The sign that parts the two: not the first character, and not an exponent's.
     let bytes = body.as_bytes();
@@ -105,7 +216,7 @@ fn parse(text: &str) -> Option<Cell> {
         Some(at) => (body[..at].parse().ok()?, body[at..].parse().ok()?),
         None => (0.0, body.parse().ok()?),
     };
-    Some(Cell { value: Complex64::new(re, im), complex: true })
+    Some(Cell { value: Complex64::new(re, im), complex: true, missing: false })
 }
 
 /// Writes a table; every number has the digits to be read back as it was.
@@ -123,14 +234,20 @@ pub(super) fn write(matrix: &Matrix, path: &Path) -> Result<(), RecordingError> 
         let row = probe * features..(probe + 1) * features;
         let cells: Vec<String> = match matrix.values() {
             Values::Real(values) => values[row].iter().map(|x| format!("{x:?}")).collect(),
-            Values::Complex(values) => {
-                values[row].iter().map(|x| format!("{:?}{:+?}j", x.re, x.im)).collect()
-            }
+            Values::Complex(values) => values[row]
+                .iter()
+                .map(|x| format!("{:?}{}{:?}j", x.re, sign_before(x.im), x.im))
+                .collect(),
         };
         writer.write_record(&cells).map_err(broken)?;
     }
     let file = writer.into_inner().map_err(|error| io(path, "write")(error.into_error()))?;
     file.finish().map(drop)
+}
+
+/// The sign that a number does not bring itself.
+fn sign_before(x: f64) -> &'static str {
+    if x.is_sign_negative() && !x.is_nan() { "" } else { "+" }
 }
 
 #[cfg(test)]
@@ -156,7 +273,7 @@ mod tests {
         assert_eq!(matrix.values(), &Values::Real(vec![1.0, -2.5, 300.0, 4.0]));
         let matrix = table("# a comment\na,b\n-70-53j,(1e-3+2.5E+1j)\n7i,-8\n").unwrap();
         assert_eq!(matrix.names().unwrap(), ["a", "b"]);
-        let c = Complex32::new;
+        let c = Complex64::new;
         assert_eq!(
             matrix.values(),
             &Values::Complex(vec![c(-70.0, -53.0), c(1e-3, 25.0), c(0.0, 7.0), c(-8.0, 0.0)])
@@ -167,12 +284,11 @@ mod tests {
 
     #[test]
     fn broken_tables_are_refused_with_line_and_column() {
-        let expected = "expected a number like -1.5e3 or re+imj";
+        let expected = "expected a number like -1.5e3 or re+imj, or n/a";
         assert_eq!(reason("1,2\n3,x\n"), format!("line 2, column 2: \"x\", {expected}"));
         assert_eq!(reason("1,2x\n"), format!("line 1, column 2: \"2x\", {expected}"));
         assert_eq!(reason("a,b\n1,+-2j\n"), format!("line 2, column 2: \"+-2j\", {expected}"));
-        assert_eq!(reason("1,\n"), format!("line 1, column 2: \"\", {expected}"));
-        assert_eq!(reason("1,2\r\n\r\n3\r\n"), "line 3: 1 cells, expected 2");
+        assert_eq!(reason("1,2\r\n3\r\n"), "line 2: 1 cells, expected 2");
         assert_eq!(reason("a,b\n1,2,3\n"), "line 2: 3 cells, expected 2");
         assert_eq!(
             reason(b"1,2\n3,\xff\n"),
@@ -184,23 +300,46 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_finite_are_refused_with_row_and_column() {
-        let text = "row 1, column 0 (counted from 0): ";
-        assert_eq!(reason("a,b\n1,2\nNaN,4\n"), format!("{text}NaN, expected a finite number"));
-        assert_eq!(reason("1,2\n-inf,4\n"), format!("{text}-inf, expected a finite number"));
-        assert_eq!(reason("1,2\n1e99,4\n"), format!("{text}inf, expected a finite number"));
-        assert!(reason("1,2\n1+nanj,4\n").starts_with(text));
+    fn missing_values_are_read_as_such_and_never_taken_for_names() {
+        let reals = |text: &str| match table(text).unwrap().values() {
+            Values::Real(values) => values.clone(),
+            Values::Complex(_) => panic!("complex"),
+        };
+        let count = |text: &str| reals(text).iter().filter(|x| !x.is_finite()).count();
+        assert_eq!(count("n/a\n2\n3\n"), 1, "a first line of marks is a probe");
+        assert_eq!(count("a,b\n1,\nNaN,4\n-inf,NULL\n"), 4);
+        assert_eq!(reals("1e99\n2\n"), [1e99, 2.0], "double precision");
+        assert_eq!(table(",a,b\n0,1,2\n").unwrap().names().unwrap(), ["", "a", "b"]);
+        // An empty line is a lost probe or nothing: the other end's lines would be paired with the wrong ones.
+        assert_eq!(
+            reason("1\n2\n\n4\n"),
+            "line 3 is empty, expected a probe; a missing one is written as n/a"
+        );
+        assert_eq!(reals("\n1\n2\n\n\n"), [1.0, 2.0], "before and behind the probes");
+    }
+
+    #[test]
+    fn separators_are_found_in_the_first_line() {
+        let expected = Values::Real(vec![1.5, 2.0, 3.0, 4.5]);
+        for text in ["1.5,2\n3,4.5\n", "1.5;2\n3;4.5\n", "1,5;2\n3;4,5\n", "1.5\t2\n3\t4.5\n"] {
+            assert_eq!(table(text).unwrap().values(), &expected, "{text:?}");
+        }
+        assert_eq!(table(" 1.5  2.0\n3e0 4.5\n").unwrap().values(), &expected, "numpy.savetxt");
+        assert_eq!(table("\u{feff}1.5,2\n3,4.5\n").unwrap().values(), &expected, "a mark first");
+        assert_eq!(table("a;b\n1;2\n").unwrap().names().unwrap(), ["a", "b"]);
+        assert_eq!(table("level in dB\n1\n").unwrap().names().unwrap(), ["level in dB"]);
+        assert!(reason("1;2\n3,4\n").starts_with("line 2: 1 cells"));
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            pairs in prop::collection::vec((any::<i32>(), any::<f32>().prop_filter("finite", |x| x.is_finite())), 6),
+            pairs in prop::collection::vec((any::<i32>(), any::<f64>().prop_filter("finite", |x| x.is_finite())), 6),
             complex in any::<bool>(),
             named in any::<bool>(),
         ) {
             let values = match complex {
-                true => Values::Complex(pairs.iter().map(|&(a, b)| Complex32::new(a as f32, b)).collect()),
+                true => Values::Complex(pairs.iter().map(|&(a, b)| Complex64::new(f64::from(a), b)).collect()),
                 false => Values::Real(pairs.iter().map(|&(_, b)| b).collect()),
             };
             let mut matrix = Matrix::new(2, 3, values).unwrap();
@@ -214,7 +353,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "[-+0-9eEijn(),.# \n]{0,60}") {
+        fn any_text_is_read_or_refused(text in "[-+0-9eEijn(),;.#\t \n]{0,60}") {
             let _ = table(text);
         }
     }

@@ -5,15 +5,15 @@ mod npy;
 
 use std::path::Path;
 
-use num_complex::Complex32;
+use num_complex::Complex64;
 
 use crate::error::{ErrorKind, RecordingError};
-use crate::samples::open_iq;
 
-/// Most values a matrix may have: 2³⁰, 8 GiB of complex numbers.
-const MAX_VALUES: u64 = 1 << 30;
+/// Most values a matrix may have: 2²⁹, 8 GiB of complex numbers.
+const MAX_VALUES: u64 = 1 << 29;
 
-/// A matrix of measurements, one row a probe, every value finite, at least one.
+/// A matrix of measurements, one row a probe, at least one value. A value that is not finite stands for a measurement
+/// that is missing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     probes: usize,
@@ -22,13 +22,13 @@ pub struct Matrix {
     names: Option<Vec<String>>,
 }
 
-/// The values of a [`Matrix`], row by row.
+/// The values of a [`Matrix`], row by row, with the precision of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Real features: amplitudes, received signal strength.
-    Real(Vec<f32>),
+    Real(Vec<f64>),
     /// Complex ones: channel coefficients.
-    Complex(Vec<Complex32>),
+    Complex(Vec<Complex64>),
 }
 
 impl Values {
@@ -45,19 +45,6 @@ impl Values {
             Self::Complex(_) => "complex values",
         }
     }
-
-    /// The first value that is not finite, with its place.
-    fn not_finite(&self) -> Option<(usize, String)> {
-        match self {
-            Self::Real(values) => {
-                values.iter().position(|x| !x.is_finite()).map(|i| (i, values[i].to_string()))
-            }
-            Self::Complex(values) => values
-                .iter()
-                .position(|x| !x.re.is_finite() || !x.im.is_finite())
-                .map(|i| (i, values[i].to_string())),
-        }
-    }
 }
 
 impl Matrix {
@@ -69,10 +56,6 @@ impl Matrix {
                 found: format!("{} values", values.len()),
                 expected: format!("{probes} × {features}, at least one"),
             });
-        }
-        if let Some((index, found)) = values.not_finite() {
-            let (row, column) = (index / features, index % features);
-            return Err(ErrorKind::CellNotFinite { row, column, found });
         }
         Ok(Self { probes, features, values, names: None })
     }
@@ -98,7 +81,8 @@ impl Matrix {
         self.names.as_deref()
     }
 
-    /// Writes a `.npy` file, f32 or complex64, shape `[probes, features]`.
+    /// Writes a `.npy` file, shape `[probes, features]`: f32 or complex64 when every value is one exactly, else f64 or
+    /// complex128.
     pub fn write_npy(&self, path: &Path) -> Result<(), RecordingError> {
         npy::write(self, path)
     }
@@ -109,59 +93,62 @@ impl Matrix {
     }
 }
 
-/// Reads a matrix by the name of the file: `.npy`, `.csv`, or SigMF and raw IQ as one complex value a probe.
+/// Reads a matrix by the name of the file: `.npy` or `.csv`.
 pub fn read_matrix(path: &Path) -> Result<Matrix, RecordingError> {
     let extension =
         path.extension().map(|x| x.to_string_lossy().to_lowercase()).unwrap_or_default();
     match extension.as_str() {
         "npy" => npy::read(path),
-        "csv" => csv::read(path),
-        "sigmf-meta" | "sigmf-data" | "cf32" => {
-            let mut reader = open_iq(path)?;
-            let (mut values, mut chunk) = (Vec::new(), Vec::new());
-            if reader.total() > MAX_VALUES {
-                return Err(RecordingError::new(path, too_many(reader.total())));
-            }
-            while reader.read(&mut chunk, 1 << 16)?.is_some() {
-                values.extend_from_slice(&chunk);
-            }
-            Matrix::new(values.len(), 1, Values::Complex(values))
-                .map_err(|kind| RecordingError::new(path, kind))
-        }
+        "csv" | "tsv" | "txt" => csv::read(path),
         _ => Err(RecordingError::new(
             path,
-            ErrorKind::Extension {
-                found: extension,
-                expected: ".npy, .csv, .sigmf-meta, .sigmf-data or .cf32",
-            },
+            ErrorKind::Extension { found: extension, expected: ".npy, .csv, .tsv or .txt" },
         )),
     }
 }
 
-/// Reads matrices that belong together: all must have the shape and the kind of the first.
+/// Reads matrices that belong together: all must have the shape, the kind and the column names of the first. A table
+/// without names beside one with names is refused too: which of the two first lines is a probe would be a guess, and
+/// a wrong one pairs every probe with its neighbour.
 pub fn read_paired(paths: &[&Path]) -> Result<Vec<Matrix>, RecordingError> {
     let mut matrices: Vec<Matrix> = Vec::with_capacity(paths.len());
     for &path in paths {
         let matrix = read_matrix(path)?;
         if let Some(first) = matrices.first() {
+            let refuse = |found: String, expected: String| {
+                let other = paths[0].to_path_buf();
+                RecordingError::new(path, ErrorKind::NotPaired { found, expected, other })
+            };
+            // A difference of the names explains one of the shapes, not the other way round.
+            let (found, expected) = (named(&matrix, path), named(first, paths[0]));
+            if found.is_some() && expected.is_some() && found != expected {
+                return Err(refuse(found.unwrap_or_default(), expected.unwrap_or_default()));
+            }
             let describe = |matrix: &Matrix| {
                 let [probes, features] = matrix.shape();
                 format!("{probes} probes × {features} features of {}", matrix.values.kind())
             };
             if describe(&matrix) != describe(first) {
-                return Err(RecordingError::new(
-                    path,
-                    ErrorKind::NotPaired {
-                        found: describe(&matrix),
-                        expected: describe(first),
-                        other: paths[0].to_path_buf(),
-                    },
-                ));
+                return Err(refuse(describe(&matrix), describe(first)));
             }
         }
         matrices.push(matrix);
     }
     Ok(matrices)
+}
+
+/// What the first line of a table is; nothing of an array, which never has names.
+fn named(matrix: &Matrix, path: &Path) -> Option<String> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+        return None;
+    }
+    Some(match matrix.names() {
+        None => "a first line of numbers".to_owned(),
+        Some(names) => {
+            let shown: String = names.join(", ").chars().take(80).collect();
+            format!("a first line of names ({shown})")
+        }
+    })
 }
 
 fn too_many(values: u64) -> ErrorKind {

@@ -14,7 +14,7 @@ use crate::matrix::{MAX_VALUES, Matrix, Values, too_many};
 /// Longest header read; numpy itself refuses longer ones than 10 000 bytes.
 const MAX_HEADER: u64 = 10_000;
 
-/// Reads an array of shape `[probes]` or `[probes, features]`; integers and double precision become f32.
+/// Reads an array of shape `[probes]` or `[probes, features]`; integers become f64.
 pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     let fail = |kind| RecordingError::new(path, kind);
     let npy = |part, found: String, expected: &str| {
@@ -63,21 +63,21 @@ pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     };
     let name = dtype.to_string();
     let values = match &name[1..] {
-        "f4" => reals::<f32>(array, order, |x| x),
-        "f8" => reals::<f64>(array, order, |x| x as f32),
-        "i1" => reals::<i8>(array, order, f32::from),
-        "i2" => reals::<i16>(array, order, f32::from),
-        "i4" => reals::<i32>(array, order, |x| x as f32),
-        "i8" => reals::<i64>(array, order, |x| x as f32),
-        "u1" => reals::<u8>(array, order, f32::from),
-        "u2" => reals::<u16>(array, order, f32::from),
-        "u4" => reals::<u32>(array, order, |x| x as f32),
-        "u8" => reals::<u64>(array, order, |x| x as f32),
-        "c8" => ordered::<Complex32>(array, order).map(Values::Complex),
-        "c16" => ordered::<Complex64>(array, order).map(|values| {
-            let narrow = |x: Complex64| Complex32::new(x.re as f32, x.im as f32);
-            Values::Complex(values.into_iter().map(narrow).collect())
+        "f4" => reals::<f32>(array, order, f64::from),
+        "f8" => reals::<f64>(array, order, |x| x),
+        "i1" => reals::<i8>(array, order, f64::from),
+        "i2" => reals::<i16>(array, order, f64::from),
+        "i4" => reals::<i32>(array, order, f64::from),
+        "i8" => reals::<i64>(array, order, |x| x as f64),
+        "u1" => reals::<u8>(array, order, f64::from),
+        "u2" => reals::<u16>(array, order, f64::from),
+        "u4" => reals::<u32>(array, order, f64::from),
+        "u8" => reals::<u64>(array, order, |x| x as f64),
+        "c8" => ordered::<Complex32>(array, order).map(|values| {
+            let wide = |x: Complex32| Complex64::new(x.re.into(), x.im.into());
+            Values::Complex(values.into_iter().map(wide).collect())
         }),
+        "c16" => ordered::<Complex64>(array, order).map(Values::Complex),
         _ => return Err(npy("dtype", name, "f4, f8, c8, c16 or integers")),
     };
     let values = values.map_err(io(path, "read"))?;
@@ -120,18 +120,26 @@ fn ordered<T: Deserialize + Copy>(
 fn reals<T: Deserialize + Copy>(
     array: NpyFile<BufReader<File>>,
     order: impl Fn(usize) -> usize,
-    convert: impl Fn(T) -> f32,
+    convert: impl Fn(T) -> f64,
 ) -> std::io::Result<Values> {
     Ok(Values::Real(ordered(array, order)?.into_iter().map(convert).collect()))
 }
 
-/// Writes an array, `<f4` or `<c8`, shape `[probes, features]`.
+/// Writes an array, `<f4` or `<c8` when that loses nothing, else `<f8` or `<c16`; shape `[probes, features]`.
 pub(super) fn write(matrix: &Matrix, path: &Path) -> Result<(), RecordingError> {
     let mut file = AtomicFile::create(path)?;
     let shape = matrix.shape().map(|x| x as u64);
+    let narrow = |x: f64| f64::from(x as f32) == x || x.is_nan();
     let written = match matrix.values() {
-        Values::Real(values) => fill(&mut file, &shape, values),
-        Values::Complex(values) => fill(&mut file, &shape, values),
+        Values::Real(values) if values.iter().all(|&x| narrow(x)) => {
+            fill(&mut file, &shape, values.iter().map(|&x| x as f32))
+        }
+        Values::Real(values) => fill(&mut file, &shape, values.iter().copied()),
+        Values::Complex(values) if values.iter().all(|x| narrow(x.re) && narrow(x.im)) => {
+            let narrowed = values.iter().map(|x| Complex32::new(x.re as f32, x.im as f32));
+            fill(&mut file, &shape, narrowed)
+        }
+        Values::Complex(values) => fill(&mut file, &shape, values.iter().copied()),
     };
     written.map_err(io(path, "write"))?;
     file.finish().map(drop)
@@ -140,11 +148,11 @@ pub(super) fn write(matrix: &Matrix, path: &Path) -> Result<(), RecordingError> 
 fn fill<T: npyz::AutoSerialize + Copy>(
     file: &mut AtomicFile,
     shape: &[u64],
-    values: &[T],
+    values: impl Iterator<Item = T>,
 ) -> std::io::Result<()> {
     let mut writer =
         npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd()?;
-    writer.extend(values.iter().copied())?;
+    writer.extend(values)?;
     writer.finish()
 }
 
@@ -192,7 +200,7 @@ mod tests {
         assert_eq!(matrix.values(), &Values::Real(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
         let pair: Vec<u8> = [0.5f64, -0.25].iter().flat_map(|x| x.to_le_bytes()).collect();
         let matrix = array(&npy("<c16", false, "(1, 1)", &pair)).unwrap();
-        assert_eq!(matrix.values(), &Values::Complex(vec![Complex32::new(0.5, -0.25)]));
+        assert_eq!(matrix.values(), &Values::Complex(vec![Complex64::new(0.5, -0.25)]));
     }
 
     #[test]
@@ -222,25 +230,30 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_finite_are_refused_with_row_and_column() {
-        let data: Vec<u8> =
-            [1.0f32, 2.0, 3.0, 4.0, 5.0, f32::NAN].iter().flat_map(|x| x.to_le_bytes()).collect();
-        assert_eq!(
-            reason(&npy("<f4", false, "(3, 2)", &data)),
-            "row 2, column 1 (counted from 0): NaN, expected a finite number"
-        );
-        assert!(reason(&npy("<c8", false, "(3,)", &data)).starts_with("row 2, column 0"));
+    fn a_value_that_is_not_finite_stays_as_a_missing_one_and_double_precision_is_kept() {
+        let data: Vec<u8> = [1.0f32, f32::NAN].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let matrix = array(&npy("<f4", false, "(2,)", &data)).unwrap();
+        let Values::Real(values) = matrix.values() else { panic!("real values") };
+        assert!(values[0] == 1.0 && values[1].is_nan());
+        let fine = [1e7 + 0.125, 1e7 + 0.25];
+        let data: Vec<u8> = fine.iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
+        let matrix = array(&npy("<f8", false, "(2,)", &data)).unwrap();
+        assert_eq!(matrix.values(), &Values::Real(fine.to_vec()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npy");
+        matrix.write_npy(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), matrix);
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            probes in 1usize..10, features in 1usize..10, complex in any::<bool>(), scale in -1e30f32..1e30,
+            probes in 1usize..10, features in 1usize..10, complex in any::<bool>(), scale in -1e30f64..1e30,
         ) {
-            let value = |i: usize| i as f32 * scale;
+            let value = |i: usize| i as f64 * scale;
             let n = probes * features;
             let values = match complex {
-                true => Values::Complex((0..n).map(|i| Complex32::new(value(i), -1.0)).collect()),
+                true => Values::Complex((0..n).map(|i| Complex64::new(value(i), -1.0)).collect()),
                 false => Values::Real((0..n).map(value).collect()),
             };
             let matrix = Matrix::new(probes, features, values).unwrap();

@@ -26,6 +26,7 @@ pub struct Recording {
     fields: Map<String, Value>,
     segments: Vec<Segment>,
     annotations: Vec<Annotation>,
+    warnings: Vec<String>,
     samples: u64,
 }
 
@@ -82,7 +83,7 @@ impl Recording {
                 return capture.refuse("core:header_bytes", "0: only samples in the data file");
             }
             let start = capture.required("core:sample_start")?;
-            let time = capture.unsigned("core:global_index")?.unwrap_or(start);
+            let given = capture.unsigned("core:global_index")?;
             let least = segments.last().map_or(offset, |segment| segment.index + offset);
             let Some(index) = start.checked_sub(offset).filter(|_| start >= least) else {
                 return capture.refuse("core:sample_start", &format!("at least {least}"));
@@ -90,13 +91,16 @@ impl Recording {
             if index > samples {
                 return Err(truncated(index, format!("{}.core:sample_start", capture.name)));
             }
+            // Where nothing is said, counting goes on from the capture before.
+            let mut next = start;
             if let Some(last) = segments.last_mut() {
                 last.len = index - last.index;
-                let end = last.time + last.len;
-                if time < end {
-                    return capture.refuse("core:global_index", &format!("at least {end}"));
+                next = last.time + last.len;
+                if given.is_some_and(|time| time < next) {
+                    return capture.refuse("core:global_index", &format!("at least {next}"));
                 }
             }
+            let time = given.unwrap_or(next);
             if time > i64::MAX as u64 {
                 return capture.refuse("core:global_index", "at most 2^63 - 1");
             }
@@ -106,28 +110,16 @@ impl Recording {
             segments.push(Segment { index: 0, time: 0, len: samples });
         }
 
+        let mut warnings = Vec::new();
         let mut annotations: Vec<Annotation> = Vec::with_capacity(meta.annotations.len());
         for (number, fields) in meta.annotations.iter().enumerate() {
             let object =
                 Object { path: &meta_path, name: format!("annotations[{number}]"), fields };
-            let start = object.required("core:sample_start")?;
-            let count = object.unsigned("core:sample_count")?;
-            let Some(index) = start.checked_sub(offset) else {
-                return object.refuse("core:sample_start", &format!("at least {offset}"));
-            };
-            let end = index.saturating_add(count.unwrap_or(0));
-            if end > samples {
-                return Err(truncated(end, object.name));
+            // The samples can be read whatever is said about them.
+            match annotation(&object, offset, samples, &segments) {
+                Ok(annotation) => annotations.push(annotation),
+                Err(error) => warnings.push(format!("{error}; the annotation is left out")),
             }
-            let segment =
-                segments[segments.partition_point(|s| s.index <= index).saturating_sub(1)];
-            annotations.push(Annotation {
-                start: segment.time + index.saturating_sub(segment.index),
-                count: count.unwrap_or((segment.index + segment.len).saturating_sub(index)),
-                label: object.text("core:label")?.unwrap_or_default(),
-                comment: object.text("core:comment")?,
-                fields: take_fields(fields),
-            });
         }
 
         if let Some(expected) = global.text("core:sha512")?.filter(|_| with_hash) {
@@ -157,6 +149,7 @@ impl Recording {
             full_scale,
             segments,
             annotations,
+            warnings,
             samples,
         })
     }
@@ -170,11 +163,17 @@ impl Recording {
             self.sample_rate_hz,
             Some(self.segments.clone()),
         )
+        .map(|reader| reader.with_warnings(self.warnings.clone()))
     }
 
     /// The annotations in the order of their samples, in air time.
     pub fn annotations(&self) -> &[Annotation] {
         &self.annotations
+    }
+
+    /// What is wrong with the description without keeping anybody from reading the samples, a sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The stretches without a gap, as air time and number of samples.
@@ -238,10 +237,11 @@ fn check_global(global: &Object<'_>) -> Result<Datatype, RecordingError> {
     if global.number("core:sample_rate")?.is_some_and(|rate| rate <= 0.0 || rate > 1e12) {
         return global.refuse("core:sample_rate", "above 0, at most 1e12");
     }
-    for foreign in ["core:dataset", "core:trailing_bytes"] {
-        if global.fields.contains_key(foreign) {
-            return global.refuse(foreign, "none: only samples in a .sigmf-data file");
-        }
+    if global.text("core:dataset")?.is_some_and(|name| !name.is_empty()) {
+        return global.refuse("core:dataset", "none: only samples in a .sigmf-data file");
+    }
+    if global.unsigned("core:trailing_bytes")?.unwrap_or(0) != 0 {
+        return global.refuse("core:trailing_bytes", "0: only samples in the data file");
     }
     if global.fields.get("core:metadata_only") == Some(&Value::Bool(true)) {
         return global.refuse("core:metadata_only", "false: a recording with its samples");
@@ -256,7 +256,34 @@ fn check_global(global: &Object<'_>) -> Result<Datatype, RecordingError> {
     Ok(datatype)
 }
 
-/// An object of the description, with its place for errors.
+/// What one annotation says, in air time.
+fn annotation(
+    object: &Object<'_>,
+    offset: u64,
+    samples: u64,
+    segments: &[Segment],
+) -> Result<Annotation, RecordingError> {
+    let start = object.required("core:sample_start")?;
+    let count = object.unsigned("core:sample_count")?;
+    let Some(index) = start.checked_sub(offset) else {
+        return object.refuse("core:sample_start", &format!("at least {offset}"));
+    };
+    let expected = index.saturating_add(count.unwrap_or(0));
+    if expected > samples {
+        let kind = ErrorKind::Truncated { samples, expected, field: object.name.clone() };
+        return Err(RecordingError::new(object.path, kind));
+    }
+    let segment = segments[segments.partition_point(|s| s.index <= index).saturating_sub(1)];
+    Ok(Annotation {
+        start: segment.time + index.saturating_sub(segment.index),
+        count: count.unwrap_or((segment.index + segment.len).saturating_sub(index)),
+        label: object.text("core:label")?.unwrap_or_default(),
+        comment: object.text("core:comment")?,
+        fields: take_fields(object.fields),
+    })
+}
+
+/// An object of the description, with its place for errors. A field that is null says nothing, as one that is not there.
 pub(crate) struct Object<'a> {
     pub(crate) path: &'a Path,
     pub(crate) name: String,
@@ -277,7 +304,7 @@ impl Object<'_> {
 
     pub(crate) fn text(&self, field: &str) -> Result<Option<String>, RecordingError> {
         match self.fields.get(field) {
-            None => Ok(None),
+            None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => self.refuse(field, "a string"),
         }
@@ -285,7 +312,7 @@ impl Object<'_> {
 
     fn unsigned(&self, field: &str) -> Result<Option<u64>, RecordingError> {
         match self.fields.get(field) {
-            None => Ok(None),
+            None | Some(Value::Null) => Ok(None),
             Some(value) => match value.as_u64() {
                 Some(number) => Ok(Some(number)),
                 None => self.refuse(field, "a whole number, 0 or more"),
@@ -302,7 +329,7 @@ impl Object<'_> {
 
     fn number(&self, field: &str) -> Result<Option<f64>, RecordingError> {
         match self.fields.get(field) {
-            None => Ok(None),
+            None | Some(Value::Null) => Ok(None),
             Some(value) => match value.as_f64() {
                 Some(number) => Ok(Some(number)),
                 None => self.refuse(field, "a number"),

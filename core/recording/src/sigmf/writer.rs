@@ -18,7 +18,8 @@ const CHUNK: usize = 4096;
 
 /// Writes `BASE.sigmf-data` and `BASE.sigmf-meta`. Samples go to the disk as they come, and so do annotations (into a
 /// temporary file that [`finish`](Self::finish) joins to the description); memory holds 16 bytes a capture. Dropped before
-/// `finish`, it leaves nothing.
+/// `finish`, it leaves nothing. Only the owner may read the files: whoever has what an end of a link received can compute
+/// the key that the end made of it.
 #[derive(Debug)]
 pub struct RecordingWriter {
     meta_path: PathBuf,
@@ -82,9 +83,9 @@ impl RecordingWriter {
         let name =
             meta_path.file_stem().map(|x| x.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self {
-            data: AtomicFile::create(&data_path)?,
+            data: AtomicFile::create_private(&data_path)?,
             captures: Vec::new(),
-            annotations: AtomicFile::create(&meta_path.with_extension("annotations"))?,
+            annotations: AtomicFile::create_private(&meta_path.with_extension("annotations"))?,
             meta_path,
             data_path,
             name,
@@ -157,7 +158,7 @@ impl RecordingWriter {
         }
         let path = self.meta_path;
         let data_sha512 = self.data.sha512();
-        let mut meta = AtomicFile::create(&path)?;
+        let mut meta = AtomicFile::create_private(&path)?;
         let global = global(&self.info, self.collection.as_deref(), &data_sha512);
         let global =
             serde_json::to_string_pretty(&global).expect("invariant: JSON values serialise");
