@@ -76,8 +76,9 @@ impl std::iter::Sum for KdrCount {
 }
 
 /// 95 % interval of the rate over all `counts` when bits inside one count depend on each other (windows, groups) and the
-/// counts themselves are taken as independent: the ratio estimator's standard error with Student's t. `None` with fewer
-/// than two counts that hold bits.
+/// counts themselves are taken as independent: the ratio estimator's standard error with Student's t, and no narrower than
+/// Wilson's interval of as many independent bits. (Counts that happen to have equal rates, all zero say, have no spread;
+/// that does not make the rate known.) `None` with fewer than two counts that hold bits.
 ///
 /// ```text
 /// p = Σ eᵢ / Σ nᵢ      s² = m/(m−1) · Σ (eᵢ − p·nᵢ)² / (Σ nᵢ)²      p ± t₀.₉₇₅(m−1)·s
@@ -93,7 +94,11 @@ pub fn clustered_interval95(counts: &[KdrCount]) -> Option<Interval> {
         counts.iter().map(|c| (c.errors as f64 - rate * c.bits as f64).powi(2)).sum();
     let error = (m / (m - 1.0) * residual).sqrt() / all.bits as f64;
     let half = StudentsT::new(0.0, 1.0, m - 1.0).ok()?.inverse_cdf(0.975) * error;
-    Some(Interval { low: (rate - half).max(0.0), high: (rate + half).min(1.0) })
+    let independent = all.interval95()?;
+    Some(Interval {
+        low: (rate - half).max(0.0).min(independent.low),
+        high: (rate + half).min(1.0).max(independent.high),
+    })
 }
 
 /// The KDR of each feature, for strings whose bits are probe-major.
@@ -219,6 +224,16 @@ mod tests {
         // Five standard deviations of a binomial share, and one point for the skew of 30 clusters.
         assert!((share - 0.95).abs() < 0.035, "covered {share}");
         assert_eq!(clustered_interval95(&[KdrCount { errors: 1, bits: 5 }]), None);
+    }
+
+    #[test]
+    fn counts_without_an_error_do_not_make_the_rate_known() {
+        // Wilson's upper end of 0 of 256 is 1.48 %; the rule of three gives 1.17 %.
+        for (errors, low, high) in [(0, 0.0, 0.0148), (128, 1.0 - 0.0148, 1.0)] {
+            let interval = clustered_interval95(&[KdrCount { errors, bits: 128 }; 2]).unwrap();
+            assert!((interval.low - low).abs() < 1e-4, "{interval:?}");
+            assert!((interval.high - high).abs() < 1e-4, "{interval:?}");
+        }
     }
 
     proptest! {
