@@ -9,7 +9,7 @@ use super::measurements::Measurements;
 const MONOTONE_PROBES: usize = 16;
 /// Share of equal steps from which on a column counts, wrapping around now and then.
 const COUNTING_SHARE: f64 = 0.9;
-/// Probes from which on equality to the last digit at two ends is no chance.
+/// Probes from which on equality to the last digit, of all probes or of two ends, is no chance.
 const EQUAL_PROBES: usize = 8;
 
 /// A column that is left out at all ends: it measures no channel.
@@ -84,7 +84,7 @@ pub(super) fn columns_left_out(ends: &[(&'static str, &Measurements)]) -> Vec<Co
 fn fault(column: impl Iterator<Item = f64>) -> Option<ColumnFault> {
     let values: Vec<f64> = column.filter(|x| x.is_finite()).collect();
     let Some(first) = values.first() else { return Some(ColumnFault::Missing) };
-    if values.len() > 1 && values.iter().all(|x| x == first) {
+    if values.len() >= EQUAL_PROBES && values.iter().all(|x| x == first) {
         return Some(ColumnFault::Constant);
     }
     let steps: Vec<f64> = values.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(of(&clock), Some(ColumnFault::Counts), "a clock that jitters");
         assert_eq!(of(&rows(|_| 4.5)), Some(ColumnFault::Constant));
         assert_eq!(of(&[f64::NAN; 9]), Some(ColumnFault::Missing));
-        assert_eq!(of(&[f64::NAN, 3.0, 3.0]), Some(ColumnFault::Constant));
+        assert_eq!(of(&[3.0; 7]), None, "too short to tell");
         assert_eq!(of(&rows(|i| ((i * 29) % 17) as f64)), None);
         assert_eq!(of(&rows(|i| -70.0 + f64::from(u8::from(i % 3 == 0)))), None, "levels in dBm");
         assert_eq!(of(&[1.0, 2.0, 3.0]), None, "too short to tell");

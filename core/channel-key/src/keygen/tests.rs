@@ -82,8 +82,12 @@ fn measurements_that_do_not_fit_together_are_refused() {
     );
     assert_eq!(
         keygen(&complex, &complex, None, &config).unwrap_err().to_string(),
-        "no column measures a channel: column 0 never changes at qap, column 1 never changes at qap, \
-         column 2 never changes at qap"
+        "nothing moves: in all 1 windows the samples of a threshold are equal at qap, expected a channel that changes"
+    );
+    let still = Measurements::real(9, 1, &[-70.0; 9]).unwrap();
+    assert_eq!(
+        keygen(&still, &still, None, &config).unwrap_err().to_string(),
+        "no column measures a channel: column 0 never changes at qap"
     );
     let config = KeygenConfig { window_probes: 1, ..config };
     assert!(matches!(
