@@ -7,7 +7,7 @@ use crqkd_air::medium::Air;
 use crqkd_forwarding::{Direction, FrameKind, RxFrame};
 use crqkd_keys::{Epoch, WindowId};
 use crqkd_sounding::{ChannelEstimate, DelayProfile, Demodulator, Estimate, Estimator, Frame};
-use crqkd_sounding::{Header, PayloadShape, SoundingConfig, SoundingError};
+use crqkd_sounding::{Header, PayloadShape, SoundingConfig, SoundingError, ToneFinder};
 use futuresdr::runtime::dev::prelude::*;
 
 /// Estimates the channel of each frame and reads what it carries; a shell on
@@ -30,6 +30,9 @@ pub struct ChannelEstimator {
     demodulator: Demodulator,
     /// Of the frames so far, when estimates of least mean squared error are asked for.
     profile: Option<DelayProfile>,
+    tones: ToneFinder,
+    /// Frames whose tone is still to be looked at.
+    tones_left: usize,
     /// What was not told yet, and up to where it was told.
     list: Vec<Measurement>,
     progress: Air,
@@ -37,6 +40,9 @@ pub struct ChannelEstimator {
     patience: Air,
     hooks: Hooks,
 }
+
+/// The tone of so many frames is looked at: a recording's sample rate does not change.
+const TONES: usize = 8;
 
 /// So many measurements are told whatever the patience.
 const MANY: usize = 64;
@@ -54,6 +60,8 @@ impl ChannelEstimator {
             estimator,
             demodulator,
             profile,
+            tones: ToneFinder::default(),
+            tones_left: TONES,
             list: Vec::new(),
             progress: 0,
             told: 0,
@@ -105,7 +113,9 @@ impl ChannelEstimator {
             (estimate.cir, estimate.csi) = (smoothed.cir, smoothed.csi);
             estimate.csi_noise_var = smoothed.csi_noise_var;
         }
-        Measurement { estimate, header, frame: received }
+        let odd_tone = (self.tones_left > 0).then(|| self.tones.odd(frame)).flatten();
+        self.tones_left = self.tones_left.saturating_sub(1);
+        Measurement { estimate, header, frame: received, odd_tone }
     }
 
     fn receive(&mut self, frame: &Frame, estimate: &Estimate, header: &Header) -> RxFrame {

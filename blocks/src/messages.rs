@@ -16,7 +16,7 @@ use crqkd_forwarding::{
 };
 use crqkd_keys::{Epoch, Group, GroupId, KeyId, Pad, PairId, ProbeId, QapId, WindowId};
 use crqkd_otp::Attempts;
-use crqkd_sounding::{Estimate, Frame, Header};
+use crqkd_sounding::{Estimate, Frame, Header, OddTone};
 
 /// Frames that the synchronizer has found.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Measurement {
     pub header: Option<Header>,
     /// The same and its payload, as the protocol takes it.
     pub frame: Option<RxFrame>,
+    /// What is odd about its tone; looked at in the first frames of a stream only.
+    pub odd_tone: Option<OddTone>,
 }
 
 /// Frames with their channels.

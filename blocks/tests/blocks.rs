@@ -614,7 +614,7 @@ fn frame(start: Air) -> Measurement {
         control: None,
         cipher_llr: vec![],
     };
-    Measurement { estimate, header: Some(header(0)), frame: Some(frame) }
+    Measurement { estimate, header: Some(header(0)), frame: Some(frame), odd_tone: None }
 }
 
 #[test]

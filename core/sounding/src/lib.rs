@@ -48,6 +48,7 @@
 //! | `despread`, `model`, `cfo`, `estimator`, `profile` | [`Estimator`]: offset, channel, noise; [`DelayProfile`]: channel of least error |
 //! | `kernels`, `simd` | inner loops, and their versions for the processor at hand |
 //! | `equalizer`, `phase`, `refine`, `demodulator` | [`Demodulator`]: header and [`Payload`] |
+//! | `level`, `tone_finder` | [`Level`]: samples of any level; [`ToneFinder`]: exchanged I and Q, wrong sample rates |
 //! | `report`, `spectrum` | [`FrameReport`]: one JSON line a frame; [`Spectrum`] |
 //! | `workload` | [`workloads`]: each kernel by itself, for benchmarks |
 
@@ -67,6 +68,7 @@ mod header;
 mod held;
 mod kernels;
 mod layout;
+mod level;
 mod model;
 mod mtransform;
 mod phase;
@@ -78,6 +80,7 @@ mod simd;
 mod spectrum;
 mod synchronizer;
 mod synthesizer;
+mod tone_finder;
 mod tracker;
 mod waveform;
 mod workload;
@@ -93,10 +96,12 @@ pub use layout::{
     HEADER_LEN, MAX_CIPHER_BITS, MAX_CONTROL_BLOCKS, MAX_CONTROL_BYTES, MAX_FRAME_LEN, PEAK_TAP,
     PREAMBLE_LEN, PREFIX_LEN, SAMPLE_RATE_HZ, SEQUENCE_LEN, TAPS, TONE_LEN, carriers,
 };
+pub use level::Level;
 pub use profile::{DelayProfile, Smoothed};
 pub use report::FrameReport;
 pub use spectrum::Spectrum;
 pub use synchronizer::Synchronizer;
 pub use synthesizer::Synthesizer;
+pub use tone_finder::{OddTone, ToneFinder};
 pub use waveform::{preamble, sequence_bits, sequence_chips, tone};
 pub use workload::{Workload, workloads};
