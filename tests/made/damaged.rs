@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::frames::{PATHS, Truth, gaussian, header, info, noise};
-use super::measurements::{complex_rows, csv_rows};
+use super::measurements::{complex_rows, csv_rows, wide};
 use crqkd_recording::{Annotation, Complex32, Matrix, RecordingWriter, RunWriter, Values};
 use crqkd_sounding::{HEADER_FRAME_LEN, PREAMBLE_LEN, PayloadShape, Synthesizer};
 use rand::{Rng, SeedableRng};
@@ -131,7 +131,7 @@ fn measurements(dir: &Path, rng: &mut impl Rng) -> Result {
     let (probes, features) = (24, 4);
     let values: Vec<Complex32> = (0..probes * features).map(|_| gaussian(rng)).collect();
     let rows = complex_rows(&values);
-    let matrix = Matrix::new(probes, features, Values::Complex(rows.clone()))?;
+    let matrix = Matrix::new(probes, features, wide(&rows))?;
     matrix.write_npy(&dir.join("shape-qap.npy"))?;
     let short = &rows[..(probes - 1) * features];
     fs::write(dir.join("shape-user.csv"), csv_rows(None, short, features))?;
@@ -142,17 +142,17 @@ fn measurements(dir: &Path, rng: &mut impl Rng) -> Result {
 
     let good = csv_rows(None, &rows, features);
     let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
-    lines[9] = "0.25+0.5j,-1.0+0.125j,n/a,7+0.5j".to_owned();
+    lines[9] = "0.25+0.5j,-1.0+0.125j,7.0.5,7+0.5j".to_owned();
     fs::write(dir.join("bad-cell.csv"), lines.join("\n") + "\n")?;
     lines[9] = "0.25+0.5j,-1.0+0.125j,7+0.5j".to_owned();
     fs::write(dir.join("ragged.csv"), lines.join("\n") + "\n")?;
     lines[9] = "0.25+0.5j,NaN+0.125j,1+1j,7+0.5j".to_owned();
     fs::write(dir.join("nan.csv"), lines.join("\n") + "\n")?;
     fs::write(dir.join("empty.csv"), "")?;
-    let amplitudes = rows.iter().map(|x| (x.norm() * 64.0).round() / 64.0).collect();
+    let amplitudes = rows.iter().map(|x| f64::from((x.norm() * 64.0).round() / 64.0)).collect();
     Matrix::new(probes, features, Values::Real(amplitudes))?
         .write_npy(&dir.join("real-user.npy"))?;
     let still = vec![Complex32::new(0.5, 0.25); probes * features];
-    Matrix::new(probes, features, Values::Complex(still))?.write_npy(&dir.join("still.npy"))?;
+    Matrix::new(probes, features, wide(&still))?.write_npy(&dir.join("still.npy"))?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::Result;
 use super::frames::gaussian;
 use crqkd_recording::{Complex32, Matrix, Values};
+use num_complex::Complex64;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Write;
@@ -12,6 +13,11 @@ use std::path::Path;
 pub(super) fn complex_rows(values: &[Complex32]) -> Vec<Complex32> {
     let grid = |x: f32| (x * 1024.0).round() / 1024.0;
     values.iter().map(|x| Complex32::new(grid(x.re), grid(x.im))).collect()
+}
+
+/// The same numbers in double precision, as matrices take them.
+pub(super) fn wide(values: &[Complex32]) -> Values {
+    Values::Complex(values.iter().map(|x| Complex64::new(x.re.into(), x.im.into())).collect())
 }
 
 /// One line a probe, cells `re+imj`, with a line of names first if there are some.
@@ -45,7 +51,7 @@ pub(super) fn make(dir: &Path) -> Result {
     let (probes, features) = (512, 4);
     let three = ends(probes * features, 0.99, 0.3, &mut rng);
     for (name, values) in ["qap", "user", "eve"].iter().zip(three) {
-        let matrix = Matrix::new(probes, features, Values::Complex(values))?;
+        let matrix = Matrix::new(probes, features, wide(&values))?;
         matrix.write_npy(&dir.join(format!("{name}.npy")))?;
     }
     let (procedures, tones) = (16, 40);

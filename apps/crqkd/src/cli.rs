@@ -251,7 +251,8 @@ impl From<SearchArg> for SearchMode {
 /// `crqkd keygen`.
 #[derive(Debug, Args)]
 pub(crate) struct KeygenArgs {
-    /// Measurements of the access point: `.npy` or `.csv`, real or complex, one row a probe.
+    /// Measurements of the access point: `.npy` or `.csv`, real or complex, one row a probe; or what it received, SigMF or
+    /// `.cf32`, of which the frames are paired by the probe that their header names.
     #[arg(long, value_name = "FILE")]
     pub(crate) qap: PathBuf,
     /// Measurements of the user, same shape.
@@ -263,9 +264,18 @@ pub(crate) struct KeygenArgs {
     /// What each threshold is the median of.
     #[arg(long, value_enum, default_value_t = ThresholdArg::Auto)]
     pub(crate) threshold: ThresholdArg,
-    /// Probes a threshold spans when it runs over probes.
+    /// Probes a threshold spans when it runs over probes, 2 to 16777216.
     #[arg(long, default_value_t = 128, value_parser = whole::<usize>(2, 1 << 24))]
     pub(crate) window: usize,
+    /// Training sequence of the frames, when recordings are given.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Single)]
+    pub(crate) layout: LayoutArg,
+    /// Write the bits to this new file that only you may read: CSV, one line a bit, one column an end.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bits: Option<PathBuf>,
+    /// Write the log-likelihood ratios ln P(0)/P(1) of the other end's bits in the same form.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) llr: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,

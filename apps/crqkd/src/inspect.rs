@@ -1,17 +1,21 @@
 //! `crqkd inspect`: what a recording holds, in figures and in a picture of spectrum and impulse response.
 
 mod picture;
+mod rails;
 
 use crate::cli::{LayoutArg, SearchArg};
 use crate::exit::{self, Outcome, Stopped};
+use crate::oddities::Oddities;
+use crate::output::Output;
 use crate::{json, progress};
 use anyhow::{Result, bail};
 use clap::Args;
-use crqkd_recording::{AtomicFile, Complex32, SampleReader, open_iq};
+use crqkd_recording::{Complex32, Datatype, SampleReader, open_iq};
 use crqkd_sounding::{
-    Demodulator, Estimate, Estimator, Frame, PEAK_TAP, SAMPLE_RATE_HZ, SoundingConfig, Spectrum,
-    Synchronizer, TAPS,
+    Demodulator, Estimate, Estimator, Frame, Level, PEAK_TAP, SAMPLE_RATE_HZ, SoundingConfig,
+    Spectrum, Synchronizer, TAPS, ToneFinder,
 };
+use rails::Rails;
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,6 +43,8 @@ pub(crate) struct InspectArgs {
 const BINS: usize = 512;
 /// Impulse responses kept for the picture.
 const SHOWN: usize = 100;
+/// Frames whose tone is looked at.
+const TONES: usize = 8;
 /// Samples read at once.
 const CHUNK: usize = 1 << 16;
 
@@ -50,17 +56,22 @@ struct Findings {
     /// Contiguous stretches.
     stretches: u64,
     datatype: &'static str,
-    full_scale: f32,
-    /// Mean power over full scale.
-    power_dbfs: f64,
-    /// Largest real or imaginary part over full scale.
+    /// What the largest integer stands for; null for floating-point samples, which have no full scale.
+    full_scale: Option<f32>,
+    /// Mean power over full scale, or over 1.0; null when all samples are zero.
+    power_dbfs: Option<f64>,
+    /// Largest real or imaginary part over full scale, or over 1.0.
     peak: f32,
-    /// Share of samples at full scale.
+    /// Share of samples with a part that is cut off: at the ends of the integers, or where one largest or least value
+    /// comes again and again.
     clipped: f64,
+    /// Where they are cut off: largest real part, least real part, largest imaginary part, least imaginary part; null
+    /// where they are not.
+    clip_levels: [Option<f32>; 4],
     /// Power of the mean sample below the mean power.
-    dc_db: f64,
+    dc_db: Option<f64>,
     /// Power of I over that of Q.
-    iq_imbalance_db: f64,
+    iq_imbalance_db: Option<f64>,
     frames: usize,
     headers: usize,
     /// Median over the frames.
@@ -73,6 +84,8 @@ struct Findings {
     spectrum_dbfs: Vec<f64>,
     /// Mean power of each tap over that of the strongest, noise removed; the strongest is number 8.
     profile: Vec<f64>,
+    /// What is odd about the recording, a sentence each.
+    notes: Vec<String>,
 }
 
 /// Reads the file once, prints the findings, and draws them if asked to.
@@ -89,19 +102,20 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
         search: args.search.into(),
         ..SoundingConfig::default()
     };
-    let (findings, responses) = inspect(reader, &config)?;
+    let output = match &args.output {
+        Some(path) => Some(Output::begin("--output", path)?),
+        None => None,
+    };
+    let oddities = Oddities::of(&reader, &args.file);
+    let (findings, responses) = inspect(reader, &config, oddities)?;
     if args.json {
         json::print("crqkd/inspect/1", &findings)?;
     } else {
         print(&findings)?;
     }
-    if let Some(path) = &args.output {
+    if let Some(output) = output {
         let name = args.file.file_name().unwrap_or_default().to_string_lossy();
-        let picture = picture::draw(&name, &findings, &responses)?;
-        let mut file = AtomicFile::create(path)?;
-        file.write(picture.as_bytes())?;
-        file.finish()?;
-        eprintln!("wrote {}", path.display());
+        output.finish(&picture::draw(&name, &findings, &responses)?)?;
     }
     Ok(Outcome::Ok)
 }
@@ -111,40 +125,50 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
 struct Sums {
     mean: [f64; 2],
     squares: [f64; 2],
-    peak: f32,
-    clipped: u64,
+    rails: Rails,
 }
 
 impl Sums {
-    fn add(&mut self, samples: &[Complex32], full_scale: f32) {
-        // The largest positive 16-bit integer.
-        let level = full_scale * (32767.0 / 32768.0);
+    fn add(&mut self, samples: &[Complex32]) {
         for s in samples {
             for (i, x) in [s.re, s.im].into_iter().enumerate() {
                 self.mean[i] += f64::from(x);
                 self.squares[i] += f64::from(x) * f64::from(x);
             }
-            let largest = s.re.abs().max(s.im.abs());
-            self.peak = self.peak.max(largest);
-            self.clipped += u64::from(largest >= level);
+            self.rails.add(*s);
         }
     }
 }
 
+/// 10·log10 of a ratio of powers; `None` when one of them is zero.
+fn decibel(power: f64, over: f64) -> Option<f64> {
+    (power > 0.0 && over > 0.0).then(|| 10.0 * (power / over).log10())
+}
+
+/// Least level of a bin of the spectrum.
+const SILENCE_DB: f64 = -500.0;
+
 fn inspect(
     mut reader: SampleReader,
     config: &SoundingConfig,
+    mut oddities: Oddities,
 ) -> Result<(Findings, Vec<[Complex32; TAPS]>)> {
     let bar = progress::bar(reader.total(), "samples");
     let mut synchronizer = Synchronizer::new(config)?;
-    let (mut spectrum, mut sums) = (Spectrum::new(BINS), Sums::default());
+    let (mut spectrum, mut sums, mut level) =
+        (Spectrum::new(BINS), Sums::default(), Level::default());
+    let mut tones = ToneFinder::default();
     let mut estimates: Vec<(Estimate, bool)> = Vec::new();
     let mut estimator = Estimator::with_layout(config.layout);
     let mut demodulator = Demodulator::new(config)?;
-    let mut take = |frames: &mut Vec<Frame>| {
+    let mut take = |frames: &mut Vec<Frame>, level: &Level| {
         for frame in frames.drain(..) {
-            let estimate = estimator.estimate(&frame);
+            if estimates.len() < TONES {
+                oddities.tone(tones.odd(&frame));
+            }
+            let mut estimate = estimator.estimate(&frame);
             let header = demodulator.header(&frame, &estimate).is_some();
+            level.restore(&mut estimate);
             estimates.push((estimate, header));
         }
     };
@@ -157,36 +181,42 @@ fn inspect(
         }
         next = Some(time + chunk.len() as u64);
         samples += chunk.len() as u64;
-        sums.add(&chunk, reader.full_scale());
+        sums.add(&chunk);
+        level.scale(&mut chunk);
         spectrum.add(&chunk);
         synchronizer.process(time, &chunk, &mut frames)?;
-        take(&mut frames);
+        take(&mut frames, &level);
         bar.inc(chunk.len() as u64);
         if exit::interrupted() {
             bail!(Stopped);
         }
     }
     synchronizer.flush(&mut frames);
-    take(&mut frames);
+    take(&mut frames, &level);
     bar.finish_and_clear();
 
-    let full_scale = f64::from(reader.full_scale());
+    let integers = reader.datatype() == Datatype::Ci16Le;
+    let full_scale = reader.full_scale();
+    let unit = f64::from(full_scale).powi(2);
     let count = samples as f64;
-    let decibel = |power: f64| 10.0 * power.max(1e-20).log10();
     let power = sums.squares.iter().sum::<f64>() / count;
     let dc: f64 = sums.mean.iter().map(|sum| (sum / count).powi(2)).sum();
     let profile = profile(estimates.iter().map(|(estimate, _)| estimate));
+    let clipping = sums.rails.clipping(integers.then_some(full_scale));
+    // The spectrum is that of the scaled samples.
+    let scale = level.factor().powi(2);
     let findings = Findings {
         samples,
         seconds: count / SAMPLE_RATE_HZ,
         stretches,
         datatype: reader.datatype().name(),
-        full_scale: reader.full_scale(),
-        power_dbfs: decibel(power / full_scale.powi(2)),
-        peak: sums.peak / reader.full_scale(),
-        clipped: sums.clipped as f64 / count,
-        dc_db: decibel(dc / power),
-        iq_imbalance_db: decibel(sums.squares[0] / sums.squares[1]),
+        full_scale: integers.then_some(full_scale),
+        power_dbfs: decibel(power, unit),
+        peak: sums.rails.peak() / full_scale,
+        clipped: clipping.share,
+        clip_levels: clipping.levels,
+        dc_db: decibel(dc, power),
+        iq_imbalance_db: decibel(sums.squares[0], sums.squares[1]),
         frames: estimates.len(),
         headers: estimates.iter().filter(|(_, header)| *header).count(),
         snr_db: median(estimates.iter().map(|(e, _)| f64::from(e.snr_db))).map(|x| x as f32),
@@ -195,9 +225,10 @@ fn inspect(
         spectrum_dbfs: spectrum
             .power()
             .into_iter()
-            .map(|power| decibel(power / full_scale.powi(2)))
+            .map(|power| decibel(power, unit * scale).unwrap_or(SILENCE_DB).max(SILENCE_DB))
             .collect(),
         profile,
+        notes: oddities.sentences(),
     };
     let every = estimates.len().div_ceil(SHOWN).max(1);
     let responses = estimates.iter().step_by(every).map(|(estimate, _)| estimate.cir).collect();
@@ -241,21 +272,37 @@ fn delay_spread_ns(profile: &[f64]) -> Option<f64> {
 }
 
 fn print(findings: &Findings) -> Result<()> {
-    let Findings { samples, seconds, stretches, datatype, full_scale, .. } = findings;
+    let Findings { samples, seconds, stretches, datatype, .. } = findings;
     let mut out = std::io::stdout().lock();
+    let figure = |x: Option<f64>, decimals: usize| match x {
+        Some(x) => format!("{x:.decimals$} dB"),
+        None => "n/a".to_owned(),
+    };
     writeln!(out, "samples           {samples} in {stretches} stretches, {seconds:.4} s")?;
-    writeln!(out, "stored as         {datatype}, full scale {full_scale}")?;
+    let (scale, of) = match findings.full_scale {
+        Some(scale) => (format!("full scale {scale}"), "full scale"),
+        None => ("which has no full scale".to_owned(), "1.0"),
+    };
+    writeln!(out, "stored as         {datatype}, {scale}")?;
     writeln!(
         out,
-        "level             {:.2} dBFS, peak {:.4} of full scale, {:.4} % clipped",
-        findings.power_dbfs,
+        "level             {} over {of}, peak {:.4} of {of}",
+        figure(findings.power_dbfs, 2),
         findings.peak,
-        100.0 * findings.clipped
     )?;
+    let names = ["I above", "I below", "Q above", "Q below"];
+    let levels: Vec<String> = names
+        .iter()
+        .zip(findings.clip_levels)
+        .filter_map(|(name, level)| Some(format!("{name} at {}", level?)))
+        .collect();
+    let levels = if levels.is_empty() { String::new() } else { format!(": {}", levels.join(", ")) };
+    writeln!(out, "clipped           {:.4} % of the samples{levels}", 100.0 * findings.clipped)?;
     writeln!(
         out,
-        "DC, I/Q           {:.1} dB, {:.3} dB",
-        findings.dc_db, findings.iq_imbalance_db
+        "DC, I/Q           {}, {}",
+        figure(findings.dc_db, 1),
+        figure(findings.iq_imbalance_db, 3)
     )?;
     writeln!(out, "frames            {}, {} with a header", findings.frames, findings.headers)?;
     if let (Some(snr), Some(cfo)) = (findings.snr_db, findings.cfo_hz) {
@@ -263,6 +310,9 @@ fn print(findings: &Findings) -> Result<()> {
     }
     if let Some(spread) = findings.delay_spread_ns {
         writeln!(out, "delay spread      {spread:.0} ns rms")?;
+    }
+    for note in &findings.notes {
+        writeln!(out, "note              {note}")?;
     }
     Ok(())
 }

@@ -1,27 +1,39 @@
 //! `crqkd keygen`: paired measurements of one's own to bits and their disagreement.
 
+mod recordings;
+mod secret_files;
+mod text;
+
 use crate::cli::{KeygenArgs, ThresholdArg};
 use crate::exit::Outcome;
-use crate::json;
-use crate::table::percent;
-use anyhow::{Context, Result};
+use crate::{json, progress};
+use anyhow::{Context, Result, ensure};
 use crqkd_channel_key::Thresholds;
-use crqkd_channel_key::keygen::{Disagreement, KeygenConfig, KeygenReport, Measurements, keygen};
+use crqkd_channel_key::keygen::{KeygenConfig, KeygenReport, Measurements, Verdict, keygen};
 use crqkd_recording::{Matrix, Values, read_paired};
-use std::io::Write;
+use recordings::{Pairing, is_recording};
+use serde::Serialize;
 use std::path::Path;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a KeygenReport,
+    /// How frames of recordings were paired; null of tables.
+    pairing: Option<&'a Pairing>,
+}
 
 /// Reads the files, makes the bits and prints what was counted.
 pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
+    for (option, path) in [("--bits", &args.bits), ("--llr", &args.llr)] {
+        if let Some(path) = path {
+            secret_files::check(path).context(option)?;
+        }
+    }
     let mut paths: Vec<&Path> = vec![&args.qap, &args.user];
     paths.extend(args.eve.as_deref());
-    let ends = read_paired(&paths)?
-        .iter()
-        .zip(&paths)
-        .map(|(matrix, path)| {
-            measurements(matrix).with_context(|| format!("{}: cannot be used", path.display()))
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let (ends, pairing) = measured(args, &paths)?;
     let thresholds = match args.threshold {
         ThresholdArg::Auto => None,
         ThresholdArg::Probes => Some(Thresholds::OverProbes),
@@ -29,68 +41,62 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
     };
     let config = KeygenConfig { thresholds, window_probes: args.window };
     let result = keygen(&ends[0], &ends[1], ends.get(2), &config)?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        drop(out);
-        json::print("crqkd/keygen/1", &result.report)?;
-    } else {
-        write_report(&mut out, &result.report)?;
+    if let Some(path) = &args.bits {
+        secret_files::write_bits(path, &result).context("--bits")?;
     }
-    Ok(Outcome::Ok)
+    if let Some(path) = &args.llr {
+        secret_files::write_llrs(path, &result).context("--llr")?;
+    }
+    for path in [&args.bits, &args.llr].into_iter().flatten() {
+        progress::note(format_args!(
+            "wrote {}: key bits, readable by you alone; keep them as secret as the measurements",
+            path.display()
+        ));
+    }
+    if args.json {
+        let report = &result.report;
+        json::print("crqkd/keygen/1", &Document { report, pairing: pairing.as_ref() })?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        if let Some(pairing) = &pairing {
+            pairing.write(&mut out)?;
+        }
+        text::write_report(&mut out, &result.report)?;
+    }
+    Ok(Outcome::of(result.report.user.agreement.verdict == Verdict::BeyondChance))
+}
+
+/// The measurements of all ends, of tables or of recordings.
+fn measured(args: &KeygenArgs, paths: &[&Path]) -> Result<(Vec<Measurements>, Option<Pairing>)> {
+    let recordings = paths.iter().filter(|path| is_recording(path)).count();
+    if recordings > 0 {
+        ensure!(
+            recordings == paths.len(),
+            "{} of {} files are recordings, expected all or none",
+            recordings,
+            paths.len()
+        );
+        let (ends, pairing) = recordings::measure(paths, args.layout.into())?;
+        return Ok((ends, Some(pairing)));
+    }
+    let ends = read_paired(paths)?
+        .iter()
+        .zip(paths)
+        .map(|(matrix, path)| {
+            measurements(matrix).with_context(|| format!("{}: cannot be used", path.display()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok((ends, None))
 }
 
 fn measurements(matrix: &Matrix) -> Result<Measurements> {
     let [probes, features] = matrix.shape();
-    Ok(match matrix.values() {
+    let measurements = match matrix.values() {
         Values::Real(values) => Measurements::real(probes, features, values)?,
         Values::Complex(values) => Measurements::complex(probes, features, values)?,
+    };
+    Ok(match matrix.names() {
+        Some(names) => measurements.with_names(names.to_vec()),
+        None => measurements,
     })
-}
-
-fn write_report(out: &mut impl Write, report: &KeygenReport) -> std::io::Result<()> {
-    writeln!(
-        out,
-        "{} probes of {} features; {} windows used, thresholds {}",
-        report.probes,
-        report.features,
-        report.windows,
-        match report.thresholds {
-            Thresholds::OverProbes => "over probes",
-            Thresholds::OverFeatures => "over features",
-        }
-    )?;
-    writeln!(out, "{} a side, {} ones", report.raw_bits, percent(report.ones_rate))?;
-    write_disagreement(out, "user", &report.user)?;
-    if let Some(eve) = &report.eve {
-        write_disagreement(out, "Eve", eve)?;
-    }
-    writeln!(out, "secret bits: not accounted (there is no ledger yet)")
-}
-
-fn write_disagreement(
-    out: &mut impl Write,
-    who: &str,
-    found: &Disagreement,
-) -> std::io::Result<()> {
-    write!(
-        out,
-        "KDR {who}: {} ({} of {} raw bits",
-        percent(found.kdr_rate),
-        found.kdr.errors,
-        found.kdr.bits
-    )?;
-    if let Some(interval) = found.kdr_interval95 {
-        write!(out, "; 95 % interval {} to {}", percent(interval.low), percent(interval.high))?;
-    }
-    writeln!(out, ")")?;
-    let mut worst: Vec<_> = found
-        .kdr_per_feature
-        .iter()
-        .enumerate()
-        .map(|(index, kdr)| (index, kdr.rate().unwrap_or(0.0)))
-        .collect();
-    worst.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let listed: Vec<String> =
-        worst.iter().take(4).map(|(index, rate)| format!("{index}: {}", percent(*rate))).collect();
-    writeln!(out, "  worst features (0-based): {}", listed.join(", "))
 }

@@ -13,6 +13,7 @@ mod keygen;
 mod link;
 mod message;
 mod node;
+mod oddities;
 mod output;
 mod polar;
 mod progress;

@@ -2,6 +2,7 @@
 
 use crate::cli::ReceiveArgs;
 use crate::exit::{self, Outcome, Stopped};
+use crate::oddities::Oddities;
 use crate::{json, progress};
 use anyhow::{Result, bail};
 use crqkd_blocks::Iq;
@@ -10,10 +11,10 @@ use crqkd_blocks::messages::Measurement;
 use crqkd_blocks::radio::RadioError;
 use crqkd_flowgraphs::receive_iq;
 use crqkd_recording::{Complex32, Datatype, IqSample, SampleReader, open_iq, open_iq_unverified};
-use crqkd_sounding::{FrameReport, SAMPLE_RATE_HZ};
+use crqkd_sounding::{FrameReport, Level, SAMPLE_RATE_HZ};
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Prints every frame of the file.
 pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
@@ -27,6 +28,8 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
             args.file.display()
         );
     }
+    let mut oddities = Oddities::of(&reader, &args.file);
+    let level = Arc::new(Mutex::new(Level::default()));
     let config = args.config();
     let bar = progress::bar(reader.total(), "samples");
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -35,7 +38,11 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let fault = Fault::default();
     let full_scale = reader.full_scale();
     let workers = usize::from(args.workers);
-    let found = |measurement: Measurement| {
+    let found = |mut measurement: Measurement| {
+        locked(&level).restore(&mut measurement.estimate);
+        if frames < TONES {
+            oddities.tone(measurement.odd_tone);
+        }
         let report = FrameReport::new(&measurement.estimate, measurement.header);
         frames += 1;
         headers += u64::from(report.header.is_some());
@@ -45,6 +52,7 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let result = match reader.datatype() {
         Datatype::Cf32Le => {
             let fill = fill::<Complex32>(reader, &args.file, bar.clone(), fault.clone());
+            let fill = leveled(fill, level.clone());
             receive_iq(fill, full_scale, &config, workers, found)
         }
         Datatype::Ci16Le => {
@@ -56,15 +64,36 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     written?;
     out.flush()?;
     // What the file's reader said is better than what the flowgraph made of it.
-    if let Some(error) = fault.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(error) = locked(&fault.0).take() {
         return Err(error);
     }
     result?;
     if exit::interrupted() {
         bail!(Stopped);
     }
+    for oddity in oddities.sentences() {
+        progress::note(format_args!("note: {oddity}"));
+    }
     progress::note(format_args!("{frames} frames, {headers} with a header"));
     Ok(Outcome::Ok)
+}
+
+/// The flowgraph looks at the tones of so many frames.
+const TONES: u64 = 8;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Scales the samples to a usual level.
+fn leveled(mut fill: Fill<Complex32>, level: Arc<Mutex<Level>>) -> Fill<Complex32> {
+    Box::new(move |room| {
+        let piece = fill(room)?;
+        if let Some(piece) = &piece {
+            locked(&level).scale(&mut room[..piece.len]);
+        }
+        Ok(piece)
+    })
 }
 
 /// What the file's reader said when it failed.
@@ -87,7 +116,7 @@ fn fill<S: Iq + IqSample>(
         Ok(None) => Ok(None),
         Err(error) => {
             let reason = error.to_string();
-            *fault.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+            *locked(&fault.0) = Some(error.into());
             Err(RadioError::File { name: name.clone(), reason })
         }
     })

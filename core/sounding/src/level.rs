@@ -37,6 +37,11 @@ impl Level {
         }
     }
 
+    /// By what the samples are multiplied; 1 until the first that are not zero.
+    pub fn factor(&self) -> f64 {
+        self.scale.unwrap_or(1.0)
+    }
+
     /// Gives an estimate of scaled samples the units of the samples as they were. What single precision cannot hold
     /// becomes its largest or its least positive number.
     pub fn restore(&self, estimate: &mut Estimate) {
