@@ -3,8 +3,11 @@
 //! `cargo run --release -p crqkd --example make_fixtures -- data` writes them; the test `fixtures` makes them again and
 //! compares every byte. Sample values are whole multiples of a power of two, so that the last bit of a sine in somebody's
 //! mathematics library does not show.
+//!
+//! [`cases`] makes the inputs of the test `cases`, which nobody keeps.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod cases;
 mod damaged;
 pub mod frames;
 mod measurements;

@@ -146,7 +146,7 @@ fn decibel(power: f64, over: f64) -> Option<f64> {
 }
 
 /// Least level of a bin of the spectrum.
-const SILENCE_DB: f64 = -500.0;
+const SILENCE_DB: f64 = -1000.0;
 
 fn inspect(
     mut reader: SampleReader,

@@ -50,7 +50,9 @@ impl Oddities {
                 self.mirrored
             ));
         }
-        if let Some((hz, rate)) = self.elsewhere.first().filter(|_| 2 * self.elsewhere.len() > self.tones) {
+        if let Some((hz, rate)) =
+            self.elsewhere.first().filter(|_| 2 * self.elsewhere.len() > self.tones)
+        {
             let rate = match rate {
                 rate if *rate > 0.0 => format!(
                     "the sample rate may be {:.1} Msample/s, expected {}",

@@ -101,7 +101,10 @@ pub(super) fn measure(
     let (by, rows) = match with_header {
         0 => (PairedBy::Order, by_order(&ends, paths)?),
         all if all == ends.len() => (PairedBy::Header, by_header(&ends, &mut notes)),
-        some => bail!("frames of {some} of {} recordings have headers, expected all or none", ends.len()),
+        some => bail!(
+            "frames of {some} of {} recordings have headers, expected all or none",
+            ends.len()
+        ),
     };
     let carriers = ChannelKeyConfig::default().carriers;
     let names: Vec<String> = carriers.iter().map(|c| format!("carrier {c}")).collect();
@@ -175,7 +178,8 @@ fn probes_of(
     let mut probes = BTreeMap::new();
     for (header, csi) in read() {
         // Without a frame in the right direction any will do: somebody may record both ends at one place.
-        let right = sender.is_none() || header.direction == direction && Some(header.sender) == sender;
+        let right =
+            sender.is_none() || header.direction == direction && Some(header.sender) == sender;
         if right {
             probes.entry((header.epoch, header.window, header.index)).or_insert(csi);
         }

@@ -39,7 +39,10 @@ fn write_left_out(out: &mut impl Write, left_out: &LeftOut, over: Thresholds) ->
     for column in &left_out.columns {
         let name = column.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
         let (number, reason, end) = (column.column, column.reason.text(), column.end);
-        writeln!(out, "left out at all ends: column {number}{name}, which {reason} (seen at {end})")?;
+        writeln!(
+            out,
+            "left out at all ends: column {number}{name}, which {reason} (seen at {end})"
+        )?;
     }
     let missing = left_out.probes_missing;
     if missing.any > 0 {
@@ -49,7 +52,8 @@ fn write_left_out(out: &mut impl Write, left_out: &LeftOut, over: Thresholds) ->
         writeln!(out, "left out at all ends: {what} (missing: qap {qap}, user {user}{eve})")?;
     }
     let noun = if over == Thresholds::OverProbes { "window" } else { "probe" };
-    for (ends, of) in [(["qap", "user"], "left out at all ends"), (["eve", ""], "left out for Eve")] {
+    for (ends, of) in [(["qap", "user"], "left out at all ends"), (["eve", ""], "left out for Eve")]
+    {
         let still: Vec<_> =
             left_out.windows_still.iter().filter(|still| ends.contains(&still.end)).collect();
         let Some(first) = still.first() else { continue };
@@ -93,8 +97,11 @@ fn write_disagreement(
     )?;
     let mut worst: Vec<_> = found.kdr_per_feature.iter().zip(&report.columns).collect();
     worst.sort_by(|a, b| b.0.rate().unwrap_or(0.0).total_cmp(&a.0.rate().unwrap_or(0.0)));
-    let listed: Vec<String> =
-        worst.iter().take(4).map(|(kdr, column)| format!("{column}: {}", rate(kdr.rate()))).collect();
+    let listed: Vec<String> = worst
+        .iter()
+        .take(4)
+        .map(|(kdr, column)| format!("{column}: {}", rate(kdr.rate())))
+        .collect();
     writeln!(out, "  worst features (0-based): {}", listed.join(", "))
 }
 

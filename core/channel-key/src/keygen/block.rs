@@ -87,8 +87,10 @@ mod tests {
     fn equals_the_quantizer_of_the_protocol_where_there_are_few_ties() {
         let samples: Vec<f64> = (0..41).map(|i| f64::from((i * 29) % 37) / 4.0).collect();
         let features: Vec<Vec<f32>> = samples.iter().map(|&x| vec![x as f32]).collect();
-        let theirs =
-            MedianQuantizer::new(&ChannelKeyConfig::default()).unwrap().quantize(&features).unwrap();
+        let theirs = MedianQuantizer::new(&ChannelKeyConfig::default())
+            .unwrap()
+            .quantize(&features)
+            .unwrap();
         let theirs: Vec<(bool, f32)> =
             theirs.bits.expose().iter().zip(theirs.llr.iter().copied()).collect();
         assert_eq!(bits(&samples, 1), theirs);
@@ -96,8 +98,7 @@ mod tests {
 
     #[test]
     fn ties_are_balanced_and_say_nothing_about_another_end() {
-        let samples: Vec<f64> =
-            (0..4000).map(|i| if i % 7 == 0 { -69.0 } else { -70.0 }).collect();
+        let samples: Vec<f64> = (0..4000).map(|i| if i % 7 == 0 { -69.0 } else { -70.0 }).collect();
         let [a, b] = [1, 2].map(|salt| bits(&samples, salt));
         for end in [&a, &b] {
             assert_eq!(end.iter().filter(|(bit, _)| *bit).count(), 2000);

@@ -59,7 +59,9 @@ pub enum KeygenError {
         samples: usize,
     },
     /// At the QAP or the user no window moves.
-    #[error("nothing moves: in all {windows} windows the samples of a threshold are equal at {end}, expected a channel that changes")]
+    #[error(
+        "nothing moves: in all {windows} windows the samples of a threshold are equal at {end}, expected a channel that changes"
+    )]
     NothingMoves {
         /// The end at which the last window does not move.
         end: &'static str,

@@ -142,7 +142,8 @@ impl Pair<'_> {
 
 fn chance_kdr(joint: &[[u64; 2]; 2]) -> Option<f64> {
     let bits = joint.iter().flatten().sum::<u64>() as f64;
-    let (p, q) = ((joint[1][0] + joint[1][1]) as f64 / bits, (joint[0][1] + joint[1][1]) as f64 / bits);
+    let (p, q) =
+        ((joint[1][0] + joint[1][1]) as f64 / bits, (joint[0][1] + joint[1][1]) as f64 / bits);
     (bits > 0.0).then_some(p * (1.0 - q) + q * (1.0 - p))
 }
 
@@ -239,7 +240,10 @@ mod tests {
     #[test]
     fn what_is_unknown_is_none() {
         let nothing = judge(&[], &[], 1, 4);
-        assert_eq!((nothing.kdr_rate, nothing.chance_kdr, nothing.kdr_reversed), (None, None, None));
+        assert_eq!(
+            (nothing.kdr_rate, nothing.chance_kdr, nothing.kdr_reversed),
+            (None, None, None)
+        );
         assert_eq!((nothing.kdr_interval95, nothing.mutual_information), (None, None));
         let one = judge(&[0, 1, 1, 0], &[0, 1, 1, 0], 1, 4);
         assert_eq!((one.kdr_interval95, one.verdict), (None, Verdict::TooFewProbes));

@@ -81,6 +81,21 @@ impl Matrix {
         self.names.as_deref()
     }
 
+    /// Says which probes are missing, for people; empty when none is.
+    fn missing(&self) -> String {
+        let known: Vec<bool> = match &self.values {
+            Values::Real(values) => values.iter().map(|x| x.is_finite()).collect(),
+            Values::Complex(values) => values.iter().map(|x| x.is_finite()).collect(),
+        };
+        let rows = known.chunks_exact(self.features).enumerate();
+        let missing: Vec<usize> =
+            rows.filter(|(_, row)| row.contains(&false)).map(|(row, _)| row).collect();
+        match missing.first() {
+            None => String::new(),
+            Some(first) => format!(" ({} missing, the first is probe {first})", missing.len()),
+        }
+    }
+
     /// Writes a `.npy` file, shape `[probes, features]`: f32 or complex64 when every value is one exactly, else f64 or
     /// complex128.
     pub fn write_npy(&self, path: &Path) -> Result<(), RecordingError> {
@@ -124,12 +139,13 @@ pub fn read_paired(paths: &[&Path]) -> Result<Vec<Matrix>, RecordingError> {
             if found.is_some() && expected.is_some() && found != expected {
                 return Err(refuse(found.unwrap_or_default(), expected.unwrap_or_default()));
             }
-            let describe = |matrix: &Matrix| {
+            let shape = |matrix: &Matrix| {
                 let [probes, features] = matrix.shape();
                 format!("{probes} probes × {features} features of {}", matrix.values.kind())
             };
-            if describe(&matrix) != describe(first) {
-                return Err(refuse(describe(&matrix), describe(first)));
+            if shape(&matrix) != shape(first) {
+                let with = |matrix: &Matrix| shape(matrix) + &matrix.missing();
+                return Err(refuse(with(&matrix), with(first)));
             }
         }
         matrices.push(matrix);
