@@ -105,7 +105,7 @@ fn a_window_in_which_eve_measures_nothing_is_left_out_of_her_figures_only() {
     assert_eq!((&still[0]["first_probe"], &still[0]["last_probe"]), (&128.into(), &255.into()));
     let (_, out, _) = case.run("qap.npy", "user.npy", &["--eve", text(&eve_file)]);
     assert!(out.contains("left out for Eve: 1 window without movement"), "{out}");
-    assert!(out.contains("Eve: her bits are as good as a guess"), "{out}");
+    assert!(out.contains("Eve: no more than chance is seen in her bits"), "{out}");
     // The same at the user: left out at both ends.
     let mut still_user = user.clone();
     still_user[..128].fill(-90.0);

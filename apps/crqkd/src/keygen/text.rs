@@ -2,7 +2,7 @@
 
 use crate::table::percent;
 use crqkd_channel_key::Thresholds;
-use crqkd_channel_key::keygen::{Disagreement, KeygenReport, LeftOut, Verdict};
+use crqkd_channel_key::keygen::{Agreement, Disagreement, KeygenReport, LeftOut, Verdict};
 use std::io::{Result, Write};
 
 /// Writes everything that was found.
@@ -127,11 +127,16 @@ fn verdict(report: &KeygenReport) -> String {
 
 fn verdict_of_eve(eve: &Disagreement) -> String {
     let found = &eve.agreement;
-    let (Some(rate), Some(bit)) = (found.kdr_rate, found.mutual_information) else {
+    let (Some(rate), Some(chance), Some(bit)) =
+        (found.kdr_rate, found.chance_kdr, found.mutual_information)
+    else {
         return "nothing to compare".to_owned();
     };
     match found.verdict {
-        Verdict::Chance => "her bits are as good as a guess".to_owned(),
+        Verdict::Chance if suspicious(found) => {
+            format!("may know something: the interval of her KDR leaves out chance, {}", percent(chance))
+        }
+        Verdict::Chance => "no more than chance is seen in her bits".to_owned(),
         Verdict::TooFewProbes => "too few probes to tell".to_owned(),
         Verdict::BeyondChance | Verdict::Static if rate > 0.5 => format!(
             "KNOWS SOMETHING: a KDR of {} tells her as much as one of {}, {bit:.2} bit of each bit",
@@ -141,5 +146,13 @@ fn verdict_of_eve(eve: &Disagreement) -> String {
         Verdict::BeyondChance | Verdict::Static => {
             format!("KNOWS SOMETHING: each of her bits tells {bit:.2} bit of the QAP's")
         }
+    }
+}
+
+/// What is no proof of a key is no proof of secrecy either.
+fn suspicious(found: &Agreement) -> bool {
+    match (found.kdr_interval95, found.chance_kdr) {
+        (Some(interval), Some(chance)) => !(interval.low..=interval.high).contains(&chance),
+        _ => false,
     }
 }
