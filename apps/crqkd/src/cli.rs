@@ -437,3 +437,67 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) raster: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::builder::TypedValueParser;
+    use clap::{Arg, Command as Clap, CommandFactory};
+    use std::any::TypeId;
+    use std::ffi::OsStr;
+
+    fn every_option(command: &Clap, visit: &mut impl FnMut(&Clap, &Arg)) {
+        for arg in command.get_arguments() {
+            visit(command, arg);
+        }
+        for below in command.get_subcommands() {
+            every_option(below, visit);
+        }
+    }
+
+    fn takes<T: 'static>(arg: &Arg) -> bool {
+        arg.get_value_parser().type_id() == TypeId::of::<T>()
+    }
+
+    fn refuses(command: &Clap, arg: &Arg, text: &str) -> bool {
+        arg.get_value_parser().parse_ref(command, Some(arg), OsStr::new(text)).is_err()
+    }
+
+    /// Any seed is a seed; every other number has a range, which the parser checks.
+    #[test]
+    fn every_number_of_every_command_has_a_range() {
+        let mut command = Cli::command();
+        command.build();
+        let mut numbers = 0;
+        every_option(&command, &mut |of, arg| {
+            let name = format!("{} --{}", of.get_name(), arg.get_id());
+            if takes::<f64>(arg) {
+                numbers += 1;
+                for text in ["nan", "inf", "-inf", "1e300", "-1e300"] {
+                    assert!(refuses(of, arg, text), "{name} takes {text}");
+                }
+            } else if takes::<u64>(arg) || takes::<u32>(arg) || takes::<usize>(arg) {
+                if arg.get_id() == "seed" {
+                    return;
+                }
+                numbers += 1;
+                for text in ["18446744073709551615", "-1"] {
+                    assert!(refuses(of, arg, text), "{name} takes {text}");
+                }
+            }
+        });
+        assert!(numbers > 30, "only {numbers} options take a number: the walk is blind");
+    }
+
+    /// `crqkd COMMAND --help` explains every option.
+    #[test]
+    fn every_option_has_a_help_text() {
+        let mut command = Cli::command();
+        command.build();
+        every_option(&command, &mut |of, arg| {
+            let hidden = arg.is_hide_set() || arg.get_id() == "subcommand";
+            let name = format!("{} --{}", of.get_name(), arg.get_id());
+            assert!(hidden || arg.get_help().is_some(), "{name} has no help text");
+        });
+    }
+}
