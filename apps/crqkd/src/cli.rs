@@ -441,10 +441,8 @@ pub(crate) struct ReportArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::builder::TypedValueParser;
     use clap::{Arg, Command as Clap, CommandFactory};
     use std::any::TypeId;
-    use std::ffi::OsStr;
 
     fn every_option(command: &Clap, visit: &mut impl FnMut(&Clap, &Arg)) {
         for arg in command.get_arguments() {
@@ -459,8 +457,10 @@ mod tests {
         arg.get_value_parser().type_id() == TypeId::of::<T>()
     }
 
-    fn refuses(command: &Clap, arg: &Arg, text: &str) -> bool {
-        arg.get_value_parser().parse_ref(command, Some(arg), OsStr::new(text)).is_err()
+    /// Whether the parser of an option refuses a value, whatever other options it goes with.
+    fn refuses(arg: &Arg, text: &str) -> bool {
+        let alone = Arg::new("x").long("x").value_parser(arg.get_value_parser().clone());
+        Clap::new("x").arg(alone).try_get_matches_from(["x", &format!("--x={text}")]).is_err()
     }
 
     /// Any seed is a seed; every other number has a range, which the parser checks.
@@ -468,13 +468,15 @@ mod tests {
     fn every_number_of_every_command_has_a_range() {
         let mut command = Cli::command();
         command.build();
-        let mut numbers = 0;
+        let (mut numbers, mut open) = (0, Vec::new());
         every_option(&command, &mut |of, arg| {
             let name = format!("{} --{}", of.get_name(), arg.get_id());
             if takes::<f64>(arg) {
                 numbers += 1;
                 for text in ["nan", "inf", "-inf", "1e300", "-1e300"] {
-                    assert!(refuses(of, arg, text), "{name} takes {text}");
+                    if !refuses(arg, text) {
+                        open.push(format!("{name} takes {text}"));
+                    }
                 }
             } else if takes::<u64>(arg) || takes::<u32>(arg) || takes::<usize>(arg) {
                 if arg.get_id() == "seed" {
@@ -482,10 +484,13 @@ mod tests {
                 }
                 numbers += 1;
                 for text in ["18446744073709551615", "-1"] {
-                    assert!(refuses(of, arg, text), "{name} takes {text}");
+                    if !refuses(arg, text) {
+                        open.push(format!("{name} takes {text}"));
+                    }
                 }
             }
         });
+        assert!(open.is_empty(), "{open:#?}");
         assert!(numbers > 30, "only {numbers} options take a number: the walk is blind");
     }
 

@@ -63,7 +63,7 @@ impl LinkArgs {
 #[group(id = "address", required = true)]
 pub struct EndArgs {
     /// Connect to the other end, again and again until it answers.
-    #[arg(long, value_name = "ADDR", group = "address")]
+    #[arg(long, value_name = "ADDR", group = "address", conflicts_with = "listen")]
     pub connect: Option<SocketAddr>,
     /// Wait for the other end to connect.
     #[arg(long, value_name = "ADDR", group = "address")]
