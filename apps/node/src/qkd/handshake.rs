@@ -9,6 +9,7 @@
 //!   and on the connection that stands for the fibre, with S = MAC(session, N, M, A, B):
 //!     "crqkd q2", nonce F ------------------------------------>
 //!     <----------------------------------------------- MAC under S (fibre, F)
+//!     taken --------------------------------------------------->
 //! ```
 //!
 //! MAC is HMAC-SHA-256 under a part of the start-up secret that no tag uses. It is computationally secure only, and all that
@@ -30,6 +31,7 @@ const CLASSICAL: u8 = 1;
 const WELCOME: u8 = 2;
 const REFUSED: u8 = 3;
 const FIBRE: u8 = 4;
+const TAKEN: u8 = 5;
 
 /// The longest message of a handshake, in bytes.
 const LIMIT: usize = 4096;
@@ -104,19 +106,19 @@ fn refuse(frames: &mut Frames, reason: &str) {
 }
 
 impl Classical {
-    /// Answers with this end's greeting.
+    /// The key of the session in which this end answers with `greeting`.
+    pub(super) fn session(&self, secret: &StartupSecret, greeting: &[u8]) -> SessionKey {
+        session(secret, [&self.listener, &self.connector, &self.greeting, greeting])
+    }
+
+    /// Answers with this end's greeting. The fibre may be connected at once then.
     ///
     /// # Errors
     /// A broken connection.
-    pub(super) fn welcome(
-        &mut self,
-        secret: &StartupSecret,
-        greeting: &[u8],
-    ) -> Result<SessionKey> {
+    pub(super) fn welcome(&mut self, secret: &StartupSecret, greeting: &[u8]) -> Result<()> {
         let said = [&self.listener[..], &self.connector, &self.greeting, greeting];
         let proof = mac(secret.link_key(), &[&[&b"welcome"[..]], &said[..]].concat());
-        self.frames.send(&[&[WELCOME], &proof[..], greeting].concat())?;
-        Ok(session(secret, said))
+        Ok(self.frames.send(&[&[WELCOME], &proof[..], greeting].concat())?)
     }
 }
 
@@ -124,9 +126,18 @@ fn session(secret: &StartupSecret, said: [&[u8]; 4]) -> SessionKey {
     mac(secret.link_key(), &[&[&b"session"[..]], &said[..]].concat())
 }
 
-/// Whether a connection is the fibre of a session.
-pub(super) fn is_fibre(key: &SessionKey, nonce: &Nonce, proof: &[u8; 32]) -> bool {
-    same(&mac(key, &[b"fibre", nonce]), proof)
+/// Takes a connection as the fibre of a session.
+///
+/// # Errors
+/// A wrong proof, or a broken connection.
+pub(super) fn take_fibre(
+    frames: &mut Frames,
+    key: &SessionKey,
+    nonce: &Nonce,
+    proof: &[u8; 32],
+) -> Result<()> {
+    ensure!(same(&mac(key, &[b"fibre", nonce]), proof), "the fibre of another session");
+    Ok(frames.send(&[TAKEN])?)
 }
 
 fn challenge(frames: &mut Frames, by: Instant) -> Result<Nonce> {
@@ -174,7 +185,9 @@ pub(super) fn call(
 pub(super) fn call_fibre(frames: &mut Frames, key: &SessionKey, by: Instant) -> Result<()> {
     let nonce = challenge(frames, by)?;
     let proof = mac(key, &[b"fibre", &nonce]);
-    Ok(frames.send(&[&[FIBRE], &proof[..]].concat())?)
+    frames.send(&[&[FIBRE], &proof[..]].concat())?;
+    ensure!(frames.receive_by(1, by)? == [TAKEN], "not taken");
+    Ok(())
 }
 
 /// Proof that the end of the link comes from the other end.

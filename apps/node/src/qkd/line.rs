@@ -236,10 +236,12 @@ impl Listener {
 
     fn welcome(&self, mut caller: Classical, secret: &StartupSecret, ours: &[u8]) -> Result<Line> {
         while self.fibres.try_recv().is_ok() {}
-        let key = caller.welcome(secret, ours)?;
+        let key = caller.session(secret, ours);
         *locked(&self.shared.session) = Some(key);
-        let fibre = self.fibres.recv_timeout(HANDSHAKE);
+        let welcome = caller.welcome(secret, ours);
+        let fibre = welcome.map(|()| self.fibres.recv_timeout(HANDSHAKE));
         *locked(&self.shared.session) = None;
+        let fibre = fibre?;
         let mut fibre = fibre.context("the simulated fibre was not connected")?;
         let Classical { frames: mut classical, greeting: theirs, .. } = caller;
         classical.set_timeout(self.timeout);
@@ -308,14 +310,11 @@ fn meet(stream: TcpStream, shared: &Shared) -> Result<()> {
             *locked(&shared.current) = None;
             locked(&shared.callers).send(*caller).context("the end is over")
         }
-        Caller::Fibre(frames, nonce, proof) => {
+        Caller::Fibre(mut frames, nonce, proof) => {
             let session = *locked(&shared.session);
-            match session {
-                Some(key) if handshake::is_fibre(&key, &nonce, &proof) => {
-                    locked(&shared.fibres).send(frames).context("the end is over")
-                }
-                _ => bail!("the fibre of no session"),
-            }
+            let key = session.context("the fibre of no session")?;
+            handshake::take_fibre(&mut frames, &key, &nonce, &proof)?;
+            locked(&shared.fibres).send(frames).context("the end is over")
         }
     }
 }

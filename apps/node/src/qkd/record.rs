@@ -53,6 +53,13 @@ impl Ledger {
         self.account.block
     }
 
+    /// Whether two records say the same. Real numbers may differ in their last digits, as they have been through a text.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let figures = other.figures.clone();
+        Self { figures, ..self.clone() } == *other
+            && self.figures.difference(&other.figures).is_none()
+    }
+
     /// Whether a key has the length and the fingerprint that are recorded.
     pub(super) fn fits(&self, key: &SecretBits) -> bool {
         let bits = self.bits + self.refill_bits + self.public_bits;

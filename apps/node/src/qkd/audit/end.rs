@@ -125,7 +125,7 @@ impl EndFiles {
             QkdRecord::Released(ledger) => {
                 let block = ledger.block();
                 match self.held.take_if(|held| held.block() == block) {
-                    Some(held) if held != **ledger => findings.push(Finding::RecordWrong {
+                    Some(held) if !held.agrees(ledger) => findings.push(Finding::RecordWrong {
                         end,
                         block,
                         what: "the record of its release is another than when it was held",
@@ -184,6 +184,16 @@ impl EndFiles {
         if account.rule.validate().is_err() {
             wrong("parameters of its length that no link has");
         }
+        let (counts, tested) = (&account.counts, account.counts.test_bits);
+        let sifted = tested.iter().fold(counts.sifted(), |sum, &bits| sum.saturating_add(bits));
+        let errors = counts.test_errors.iter().zip(&tested).all(|(errors, bits)| errors <= bits);
+        if sifted > counts.clicks
+            || counts.clicks > counts.pulses
+            || counts.key_errors > counts.sifted()
+            || !errors
+        {
+            wrong("its counts contradict each other");
+        }
         let rest = ledger.figures.length.saturating_sub(PUBLIC_BITS as u64);
         let refill = rest.min(REFILL_BITS as u64);
         if [ledger.public_bits, ledger.refill_bits, ledger.bits]
@@ -217,7 +227,7 @@ impl EndFiles {
                         computed: computed.length as f64,
                     });
                 }
-                if !(computed.eps_link <= EPS_LIFETIME) {
+                if computed.eps_link.is_nan() || computed.eps_link > EPS_LIFETIME {
                     let eps = computed.eps_link;
                     findings.push(Finding::EpsSpent { end, block, eps });
                 }

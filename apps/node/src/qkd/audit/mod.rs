@@ -130,7 +130,7 @@ fn compare_keys(ends: &[EndFiles; 2], findings: &mut Vec<Finding>) -> Option<u64
             if here == 1 && theirs.is_some() {
                 continue; // compared already
             }
-            if record != ledger {
+            if !record.agrees(ledger) {
                 findings.push(Finding::RecordsDiffer { block });
             }
             if let (Some(a), Some(b)) = (ends[here].keys.get(&block), other.keys.get(&block))
