@@ -14,11 +14,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// An input/output error, as Linux, BSD and macOS number it.
+const EIO: i32 = 5;
 
 pub(crate) const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
@@ -34,6 +38,16 @@ pub struct StorageError {
     /// What the operating system says.
     #[source]
     pub source: io::Error,
+}
+
+/// The append, counted in this process from 1, that fails as on a broken disk: half of it is written, and it can neither be
+/// taken back nor synced. 0 for none.
+static BROKEN_DISK: AtomicU64 = AtomicU64::new(0);
+static APPENDS: AtomicU64 = AtomicU64::new(0);
+
+/// Lets an append fail with an input/output error, for tests of what then happens.
+pub fn break_disk_at(append: u64) {
+    BROKEN_DISK.store(append, Ordering::SeqCst);
 }
 
 /// A file that only grows, by whole pieces. After a failed append it takes nothing more: the next piece would stand behind
@@ -91,12 +105,21 @@ impl Appending {
             return Err(storage(&self.path, "writing")(error).into());
         }
         self.failed = true;
+        let broken =
+            APPENDS.fetch_add(1, Ordering::SeqCst) + 1 == BROKEN_DISK.load(Ordering::SeqCst);
         let mut write = || {
             self.file.seek(SeekFrom::Start(self.len))?;
+            if broken {
+                self.file.write_all(&bytes[..bytes.len() / 2])?;
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
             self.file.write_all(bytes)?;
             self.file.sync_data()
         };
         if let Err(error) = write() {
+            if broken {
+                return Err(storage(&self.path, "writing")(error).into());
+            }
             // If this fails as well the half record stays at the end, where the next start finds and cuts it.
             let _ = self.file.set_len(self.len).and_then(|()| self.file.sync_data());
             return Err(storage(&self.path, "writing")(error).into());

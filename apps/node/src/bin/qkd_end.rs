@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use crqkd_node::journal::StorageError;
+use crqkd_node::journal::{StorageError, break_disk_at};
 use crqkd_node::qkd::{EndArgs, SecretArgs, run_alice, run_bob, write_secret};
 use crqkd_node::told::told;
 
@@ -36,6 +36,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    if let Ok(append) = std::env::var("CRQKD_BREAK_DISK_AT") {
+        break_disk_at(append.parse()?);
+    }
     let report = match Cli::parse().command {
         Command::Alice(args) => run_alice(&args)?,
         Command::Bob(args) => run_bob(&args)?,

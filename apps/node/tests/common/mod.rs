@@ -26,6 +26,8 @@ eps_cor = 1e-15
 pub struct Setup {
     pub dir: tempfile::TempDir,
     pub address: String,
+    /// Seconds of silence after which an end gives a connection up.
+    pub timeout_s: u32,
 }
 
 impl Setup {
@@ -36,7 +38,7 @@ impl Setup {
         std::fs::write(dir.path().join("link.toml"), LINK).unwrap();
         // A port that is free now; nobody else takes it in the moments that follow.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { dir, address: format!("127.0.0.1:{port}") }
+        Self { dir, address: format!("127.0.0.1:{port}"), timeout_s: 5 }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -47,7 +49,8 @@ impl Setup {
     pub fn command(&self, role: &str, how: &str, address: &str, blocks: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crqkd-qkd-end"));
         command
-            .args([role, how, address, "--blocks", blocks, "--timeout-s", "5"])
+            .args([role, how, address, "--blocks", blocks])
+            .args(["--timeout-s", &self.timeout_s.to_string()])
             .args(["--reserve-tags", "0"])
             .args([Path::new("--dir"), &self.path(role)])
             .args([Path::new("--secret"), &self.path("secret")])
