@@ -285,6 +285,7 @@ fn whatever_happens_no_pad_is_used_twice_and_no_key_differs() {
             }
             2 => {
                 link.kill(end);
+                let _ = std::fs::remove_dir_all(&truth);
                 std::fs::rename(&dir, &truth).unwrap();
                 let secret = link.setup.path("secret");
                 let marked = std::fs::read(&secret).unwrap();
