@@ -22,14 +22,14 @@ fn numbers_outside_their_range_are_refused_before_anything_is_done() {
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("secret").display().to_string();
     for (args, range) in [
-        (&["demo", "--groups", "0"][..], "0 is not in 1..=1000000"),
+        (&["demo", "--groups", "0"][..], "0 is not in 1..=65536"),
         (&["demo", "--intercept", "nan"], "nan is not in 0..=1"),
         (&["qkd", "simulate", "--to-km", "50", "--step-km", "0"], "0 is not in 0.1..=1000"),
         (&["qkd", "simulate", "--to-km", "50", "--step-km", "-1"], "-1 is not in 0.1..=1000"),
         (&["qkd", "simulate", "--to-km", "1e300"], "1e300 is not in 0..=1000"),
         (&["qkd", "simulate", "--blocks", "0"], "0 is not in 1..="),
-        (&["qkd", "secret", &secret, "--bytes", "0"], "0 is not in 64..=16777216"),
-        (&["qkd", "secret", &secret, "--bytes", "4611686018427387904"], "is not in 64..=16777216"),
+        (&["qkd", "secret", &secret, "--bytes", "0"], "0 is not in 112..=16777216"),
+        (&["qkd", "secret", &secret, "--bytes", "4611686018427387904"], "is not in 112..=16777216"),
         (&["qkd", "bob", "--listen", "127.0.0.1:1", "--dir", "d", "--secret", "s"], "reading s"),
         (&["reproduce", "table2", "--bits", "0"], "0 is not in 1..="),
         (&["simulate", "--seconds", "-3", "--record", "r"], "-3 is not in 0.01..="),
@@ -267,9 +267,8 @@ fn errors_are_said_once_and_name_the_folder_that_is_missing() {
 fn the_reference_page_of_scenario_files_is_what_the_types_say() {
     let page = stdout_of(["scenario", "reference"]);
     let file = common::root().join("docs/reference/scenario.md");
-    assert_eq!(
-        fs::read_to_string(file).unwrap(),
-        page,
+    assert!(
+        fs::read_to_string(file).unwrap() == page,
         "run `crqkd scenario reference > docs/reference/scenario.md`"
     );
 }

@@ -7,6 +7,7 @@ use crate::qkd::QkdArgs;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use crqkd_flowgraphs::Role;
+use crqkd_forwarding::MAX_REQUEST;
 use crqkd_node::number::{real, whole};
 use crqkd_sounding::{ChannelEstimate, FrameLayout, SearchMode, SoundingConfig};
 use std::path::PathBuf;
@@ -156,8 +157,8 @@ pub(crate) struct DemoArgs {
     /// How the ciphertext crosses the air (default: what the scenario says).
     #[arg(long, value_enum)]
     pub(crate) ciphertext: Option<CiphertextArg>,
-    /// Groups of quantum key to hand over, 1 to 1000000 (default: what the scenario says).
-    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, 1_000_000))]
+    /// Groups of quantum key to hand over, 1 to 65536 (default: what the scenario says).
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, MAX_REQUEST.into()))]
     pub(crate) groups: Option<u32>,
     /// Write the run (results, channel, bits) to this folder for `crqkd report`; it must not exist or be empty. With
     /// `--scenario all`, each scenario has a folder of its name in it.
