@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! first   ... [mark] Tag ->                                       check, [mark] Key, Accepted ->
-//! second                    check, [mark] Hold, [mark] Tag ->         (key held)                Key
+//! second                    check, [marks] Hold, Tag ->               (key held)                Key
 //! ```
 //!
 //! Either end may be the first to tag; the holder of the sessions decides, alike at both ends. Usually Alice is; an end that
@@ -369,12 +369,11 @@ impl Session {
             return Ok(());
         }
         self.held = Some(confirmation(&key));
-        // The pad is named in the record of the key, so the tag is made first; it is sent when the key is durable.
-        let before = steps.len();
+        // The pad is named in the record of the key, so it is marked first; the tag is sent when the key is durable.
         self.tag(auth, steps)?;
-        let after = steps.split_off(before);
+        let send = steps.pop();
         steps.push(Step::Hold(key));
-        steps.extend(after);
+        steps.extend(send);
         Ok(())
     }
 }

@@ -134,13 +134,6 @@ impl EndFiles {
                     None => self.check(ledger, findings),
                 }
                 self.outcome(block, "released", findings);
-                if let Some(start) = &self.start {
-                    let (pool, index) = (start.own, ledger.account.pads[place(start.own)]);
-                    let used = index.saturating_add(u64::from(start.tag_bits));
-                    if !self.marks[place(pool)].contains(&used) {
-                        findings.push(Finding::PadNotMarked { end, block, pool, index });
-                    }
-                }
                 if let Some(figures) = ledger.account.figures(&self.origins) {
                     self.origins.refill(ledger.refill_bits / 2, block, figures.eps_key);
                     self.eps_link = self.eps_link.max(figures.eps_link);
@@ -204,8 +197,7 @@ impl EndFiles {
         for (pool, &index) in [AuthDirection::AToB, AuthDirection::BToA].iter().zip(&account.pads) {
             let pool = *pool;
             let used = index.saturating_add(u64::from(account.tag_bits));
-            // The end that tags second marks its own pad after it holds the key; see where it is released.
-            if pool != start.own && !self.marks[place(pool)].contains(&used) {
+            if !self.marks[place(pool)].contains(&used) {
                 findings.push(Finding::PadNotMarked { end, block, pool, index });
             }
             if !self.pads[place(pool)].insert(index) {
