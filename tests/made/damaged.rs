@@ -142,7 +142,7 @@ fn measurements(dir: &Path, rng: &mut impl Rng) -> Result {
 
     let good = csv_rows(None, &rows, features);
     let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
-    lines[9] = "0.25+0.5j,-1.0+0.125j,n/a,7+0.5j".to_owned();
+    lines[9] = "0.25+0.5j,-1.0+0.125j,1.5e,7+0.5j".to_owned();
     fs::write(dir.join("bad-cell.csv"), lines.join("\n") + "\n")?;
     lines[9] = "0.25+0.5j,-1.0+0.125j,7+0.5j".to_owned();
     fs::write(dir.join("ragged.csv"), lines.join("\n") + "\n")?;
@@ -150,7 +150,7 @@ fn measurements(dir: &Path, rng: &mut impl Rng) -> Result {
     fs::write(dir.join("nan.csv"), lines.join("\n") + "\n")?;
     fs::write(dir.join("empty.csv"), "")?;
     let amplitudes = rows.iter().map(|x| (x.norm() * 64.0).round() / 64.0).collect();
-    Matrix::new(probes, features, Values::Real(amplitudes))?
+    Matrix::new(probes, features, Values::Real(amplitudes.into_iter().map(f64::from).collect()))?
         .write_npy(&dir.join("real-user.npy"))?;
     let still = vec![Complex32::new(0.5, 0.25); probes * features];
     Matrix::new(probes, features, Values::Complex(still))?.write_npy(&dir.join("still.npy"))?;

@@ -264,6 +264,13 @@ pub(crate) struct KeygenArgs {
     /// What each threshold is the median of.
     #[arg(long, value_enum, default_value_t = ThresholdArg::Auto)]
     pub(crate) threshold: ThresholdArg,
+    /// Write the bits to this file, a line an end, for its owner only; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bits: Option<PathBuf>,
+    /// Write each end's log-likelihood ratios of the other's bits, ln P(0)/P(1), to this CSV file, for its owner only; it must
+    /// not exist.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) llr: Option<PathBuf>,
     /// Probes a threshold spans when it runs over probes.
     #[arg(long, default_value_t = 128, value_parser = whole::<usize>(2, 1 << 24))]
     pub(crate) window: usize,

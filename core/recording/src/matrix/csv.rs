@@ -10,21 +10,29 @@ use crate::atomic::AtomicFile;
 use crate::error::{ErrorKind, RecordingError, io};
 use crate::matrix::{Matrix, Values};
 
-/// Reads a table. Lines that begin with `#` are comments. The first line holds names when none of its cells is a number.
+/// Reads a table. Lines that begin with `#` are comments. The first line holds names when none of its cells is a number and
+/// one of them begins with a letter and stands for no missing value. Cells are separated by commas, or by the semicolons or tabs of a first line without a comma.
 pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     let fail = |kind| RecordingError::new(path, kind);
     let file = BufReader::new(File::open(path).map_err(io(path, "open"))?);
     let (mut values, mut columns, mut names, mut complex) = (Vec::new(), 0, None, false);
+    let mut delimiter = None;
     for (number, text) in file.split(b'\n').enumerate() {
         let line = number as u64 + 1;
         let text = text.map_err(io(path, "read"))?;
-        let Some(record) = record(&text).map_err(|error| fail(from_csv(error, line)))? else {
+        if text.trim_ascii().is_empty() || text.starts_with(b"#") {
+            continue;
+        }
+        let delimiter = *delimiter.get_or_insert_with(|| delimiter_of(&text));
+        let Some(record) = record(&text, delimiter).map_err(|error| fail(from_csv(error, line)))?
+        else {
             continue;
         };
         let cells: Vec<Option<Cell>> = record.iter().map(parse).collect();
         if columns == 0 {
             columns = record.len();
-            if cells.iter().all(Option::is_none) {
+            let number = |(text, cell): (&str, &Option<Cell>)| cell.is_some() && !is_missing(text);
+            if record.iter().any(is_name) && !record.iter().zip(&cells).any(number) {
                 names = Some(record.iter().map(str::to_string).collect());
                 continue;
             }
@@ -42,7 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
                 }));
             };
             complex |= cell.complex;
-            values.push(Complex32::new(cell.value.re as f32, cell.value.im as f32));
+            values.push(cell.value);
         }
     }
     if values.is_empty() {
@@ -51,7 +59,10 @@ pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     }
     let probes = values.len() / columns;
     let values = match complex {
-        true => Values::Complex(values),
+        true => {
+            let narrow = |x: Complex64| Complex32::new(x.re as f32, x.im as f32);
+            Values::Complex(values.into_iter().map(narrow).collect())
+        }
         false => Values::Real(values.into_iter().map(|x| x.re).collect()),
     };
     let matrix = Matrix::new(probes, columns, values).map_err(fail)?;
@@ -62,12 +73,13 @@ pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
 }
 
 /// The cells of one line, or none of a blank line or a comment.
-fn record(line: &[u8]) -> Result<Option<csv::StringRecord>, csv::Error> {
+fn record(line: &[u8], delimiter: u8) -> Result<Option<csv::StringRecord>, csv::Error> {
     if line.trim_ascii().is_empty() || line.starts_with(b"#") {
         return Ok(None);
     }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
+        .delimiter(delimiter)
         .trim(csv::Trim::All)
         .buffer_capacity(line.len().max(1))
         .from_reader(line);
@@ -84,6 +96,28 @@ fn from_csv(error: csv::Error, line: u64) -> ErrorKind {
     ErrorKind::Cell { line, column, found: found.into(), expected: "cells of text" }
 }
 
+/// What separates the cells of a table with this line.
+fn delimiter_of(line: &[u8]) -> u8 {
+    let has = |byte| line.contains(&byte);
+    match () {
+        _ if has(b',') => b',',
+        _ if has(b';') => b';',
+        _ if has(b'\t') => b'\t',
+        _ => b',',
+    }
+}
+
+/// How tables write that a value is missing.
+const MISSING: [&str; 8] = ["", "n/a", "na", "nan", "null", "none", "-", "?"];
+
+fn is_missing(text: &str) -> bool {
+    MISSING.contains(&text.to_ascii_lowercase().as_str())
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_alphabetic() || first == '_') && !is_missing(text)
+}
+
 struct Cell {
     value: Complex64,
     complex: bool,
@@ -92,6 +126,9 @@ struct Cell {
 /// A number: real, or complex as `re+imj`, `re-imj` or `imj`, `i` for `j` allowed, and parentheses around it as numpy
 /// writes them.
 fn parse(text: &str) -> Option<Cell> {
+    if is_missing(text) {
+        return Some(Cell { value: Complex64::new(f64::NAN, 0.0), complex: false });
+    }
     let text = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).unwrap_or(text);
     let Some(body) = text.strip_suffix(['j', 'J', 'i']) else {
         return text.parse().ok().map(|re| Cell { value: Complex64::new(re, 0.0), complex: false });
@@ -171,7 +208,6 @@ mod tests {
         assert_eq!(reason("1,2\n3,x\n"), format!("line 2, column 2: \"x\", {expected}"));
         assert_eq!(reason("1,2x\n"), format!("line 1, column 2: \"2x\", {expected}"));
         assert_eq!(reason("a,b\n1,+-2j\n"), format!("line 2, column 2: \"+-2j\", {expected}"));
-        assert_eq!(reason("1,\n"), format!("line 1, column 2: \"\", {expected}"));
         assert_eq!(reason("1,2\r\n\r\n3\r\n"), "line 3: 1 cells, expected 2");
         assert_eq!(reason("a,b\n1,2,3\n"), "line 2: 3 cells, expected 2");
         assert_eq!(
@@ -184,12 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_finite_are_refused_with_row_and_column() {
-        let text = "row 1, column 0 (counted from 0): ";
-        assert_eq!(reason("a,b\n1,2\nNaN,4\n"), format!("{text}NaN, expected a finite number"));
-        assert_eq!(reason("1,2\n-inf,4\n"), format!("{text}-inf, expected a finite number"));
-        assert_eq!(reason("1,2\n1e99,4\n"), format!("{text}inf, expected a finite number"));
-        assert!(reason("1,2\n1+nanj,4\n").starts_with(text));
+    fn missing_values_and_other_separators_are_read_and_a_first_line_is_not_swallowed() {
+        let is_missing = |text: &str| match table(text).unwrap().values() {
+            Values::Real(values) => values.iter().map(|x| !x.is_finite()).collect::<Vec<_>>(),
+            Values::Complex(values) => values.iter().map(|x| !x.re.is_finite()).collect(),
+        };
+        assert_eq!(is_missing("a,b\n1,2\nNaN,4\n"), [false, false, true, false]);
+        assert_eq!(is_missing("1,2\n-inf,4\n"), [false, false, true, false]);
+        assert_eq!(is_missing("1,2\n,N/A\n"), [false, false, true, true]);
+        assert_eq!(is_missing("n/a\n1\n"), [true, false], "not a name");
+        assert_eq!(table("a;b\n1;2\n").unwrap(), table("a,b\n1,2\n").unwrap());
+        assert_eq!(table("# x,y\n1\t2\n").unwrap(), table("1,2\n").unwrap());
+        let error = reason("-69;-66\n1,2\n");
+        assert!(error.starts_with("line 2"), "{error}");
     }
 
     proptest! {
@@ -201,7 +244,7 @@ mod tests {
         ) {
             let values = match complex {
                 true => Values::Complex(pairs.iter().map(|&(a, b)| Complex32::new(a as f32, b)).collect()),
-                false => Values::Real(pairs.iter().map(|&(_, b)| b).collect()),
+                false => Values::Real(pairs.iter().map(|&(_, b)| f64::from(b)).collect()),
             };
             let mut matrix = Matrix::new(2, 3, values).unwrap();
             if named {

@@ -13,7 +13,7 @@ use crate::samples::open_iq;
 /// Most values a matrix may have: 2³⁰, 8 GiB of complex numbers.
 const MAX_VALUES: u64 = 1 << 30;
 
-/// A matrix of measurements, one row a probe, every value finite, at least one.
+/// A matrix of measurements, one row a probe, at least one value. A value that is missing is not a number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     probes: usize,
@@ -26,7 +26,7 @@ pub struct Matrix {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Real features: amplitudes, received signal strength.
-    Real(Vec<f32>),
+    Real(Vec<f64>),
     /// Complex ones: channel coefficients.
     Complex(Vec<Complex32>),
 }
@@ -45,19 +45,6 @@ impl Values {
             Self::Complex(_) => "complex values",
         }
     }
-
-    /// The first value that is not finite, with its place.
-    fn not_finite(&self) -> Option<(usize, String)> {
-        match self {
-            Self::Real(values) => {
-                values.iter().position(|x| !x.is_finite()).map(|i| (i, values[i].to_string()))
-            }
-            Self::Complex(values) => values
-                .iter()
-                .position(|x| !x.re.is_finite() || !x.im.is_finite())
-                .map(|i| (i, values[i].to_string())),
-        }
-    }
 }
 
 impl Matrix {
@@ -69,10 +56,6 @@ impl Matrix {
                 found: format!("{} values", values.len()),
                 expected: format!("{probes} × {features}, at least one"),
             });
-        }
-        if let Some((index, found)) = values.not_finite() {
-            let (row, column) = (index / features, index % features);
-            return Err(ErrorKind::CellNotFinite { row, column, found });
         }
         Ok(Self { probes, features, values, names: None })
     }
@@ -98,7 +81,7 @@ impl Matrix {
         self.names.as_deref()
     }
 
-    /// Writes a `.npy` file, f32 or complex64, shape `[probes, features]`.
+    /// Writes a `.npy` file, f32 where that loses nothing, else f64, or complex64, shape `[probes, features]`.
     pub fn write_npy(&self, path: &Path) -> Result<(), RecordingError> {
         npy::write(self, path)
     }

@@ -14,7 +14,7 @@ use crate::matrix::{MAX_VALUES, Matrix, Values, too_many};
 /// Longest header read; numpy itself refuses longer ones than 10 000 bytes.
 const MAX_HEADER: u64 = 10_000;
 
-/// Reads an array of shape `[probes]` or `[probes, features]`; integers and double precision become f32.
+/// Reads an array of shape `[probes]` or `[probes, features]`; real values become f64, complex ones complex64.
 pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     let fail = |kind| RecordingError::new(path, kind);
     let npy = |part, found: String, expected: &str| {
@@ -63,16 +63,16 @@ pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     };
     let name = dtype.to_string();
     let values = match &name[1..] {
-        "f4" => reals::<f32>(array, order, |x| x),
-        "f8" => reals::<f64>(array, order, |x| x as f32),
-        "i1" => reals::<i8>(array, order, f32::from),
-        "i2" => reals::<i16>(array, order, f32::from),
-        "i4" => reals::<i32>(array, order, |x| x as f32),
-        "i8" => reals::<i64>(array, order, |x| x as f32),
-        "u1" => reals::<u8>(array, order, f32::from),
-        "u2" => reals::<u16>(array, order, f32::from),
-        "u4" => reals::<u32>(array, order, |x| x as f32),
-        "u8" => reals::<u64>(array, order, |x| x as f32),
+        "f4" => reals::<f32>(array, order, f64::from),
+        "f8" => reals::<f64>(array, order, |x| x),
+        "i1" => reals::<i8>(array, order, f64::from),
+        "i2" => reals::<i16>(array, order, f64::from),
+        "i4" => reals::<i32>(array, order, f64::from),
+        "i8" => reals::<i64>(array, order, |x| x as f64),
+        "u1" => reals::<u8>(array, order, f64::from),
+        "u2" => reals::<u16>(array, order, f64::from),
+        "u4" => reals::<u32>(array, order, f64::from),
+        "u8" => reals::<u64>(array, order, |x| x as f64),
         "c8" => ordered::<Complex32>(array, order).map(Values::Complex),
         "c16" => ordered::<Complex64>(array, order).map(|values| {
             let narrow = |x: Complex64| Complex32::new(x.re as f32, x.im as f32);
@@ -120,17 +120,27 @@ fn ordered<T: Deserialize + Copy>(
 fn reals<T: Deserialize + Copy>(
     array: NpyFile<BufReader<File>>,
     order: impl Fn(usize) -> usize,
-    convert: impl Fn(T) -> f32,
+    convert: impl Fn(T) -> f64,
 ) -> std::io::Result<Values> {
     Ok(Values::Real(ordered(array, order)?.into_iter().map(convert).collect()))
 }
 
-/// Writes an array, `<f4` or `<c8`, shape `[probes, features]`.
+/// Writes an array, `<f4`, `<f8` or `<c8`, shape `[probes, features]`.
 pub(super) fn write(matrix: &Matrix, path: &Path) -> Result<(), RecordingError> {
     let mut file = AtomicFile::create(path)?;
     let shape = matrix.shape().map(|x| x as u64);
     let written = match matrix.values() {
-        Values::Real(values) => fill(&mut file, &shape, values),
+        Values::Real(values) => {
+            // Half the size where nothing is lost by it.
+            let narrow: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+            let exact =
+                |(&narrow, &value): (&f32, &f64)| f64::from(narrow) == value || value.is_nan();
+            if narrow.iter().zip(values).all(exact) {
+                fill(&mut file, &shape, &narrow)
+            } else {
+                fill(&mut file, &shape, values)
+            }
+        }
         Values::Complex(values) => fill(&mut file, &shape, values),
     };
     written.map_err(io(path, "write"))?;
@@ -222,14 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_finite_are_refused_with_row_and_column() {
-        let data: Vec<u8> =
-            [1.0f32, 2.0, 3.0, 4.0, 5.0, f32::NAN].iter().flat_map(|x| x.to_le_bytes()).collect();
-        assert_eq!(
-            reason(&npy("<f4", false, "(3, 2)", &data)),
-            "row 2, column 1 (counted from 0): NaN, expected a finite number"
-        );
-        assert!(reason(&npy("<c8", false, "(3,)", &data)).starts_with("row 2, column 0"));
+    fn double_precision_and_missing_values_stay_as_they_are() {
+        let values = [1e7 + 0.25, f64::NAN, 1e300];
+        let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let matrix = array(&npy("<f8", false, "(3,)", &data)).unwrap();
+        let Values::Real(read) = matrix.values() else { panic!() };
+        assert!(read[0] == values[0] && read[1].is_nan() && read[2] == 1e300, "{read:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.npy");
+        matrix.write_npy(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap().len() % 64, data.len(), "eight bytes a value");
     }
 
     proptest! {
@@ -241,7 +253,7 @@ mod tests {
             let n = probes * features;
             let values = match complex {
                 true => Values::Complex((0..n).map(|i| Complex32::new(value(i), -1.0)).collect()),
-                false => Values::Real((0..n).map(value).collect()),
+                false => Values::Real((0..n).map(|i| f64::from(value(i))).collect()),
             };
             let matrix = Matrix::new(probes, features, values).unwrap();
             let dir = tempfile::tempdir().unwrap();
