@@ -94,7 +94,7 @@ fn every_json_document_is_what_the_page_says() {
         ("crqkd/replay/1", &["replay", &run]),
         ("crqkd/frame/1", &["receive", &frames]),
         ("crqkd/inspect/1", &["inspect", &frames, "-o", &plot]),
-        ("crqkd/keygen/1", &["keygen", "--qap", &qap, "--user", &user]),
+        ("crqkd/keygen/2", &["keygen", "--qap", &qap, "--user", &user]),
         ("crqkd/reproduce-table2/1", &["reproduce", "table2", "--seeds", "2", "--bits", "100000"]),
         ("crqkd/faults/1", &["faults", "--only", "gain"]),
         ("crqkd/polar-fer/1", &["polar", "fer", "-n", "128", "-k", "32"]),

@@ -149,8 +149,8 @@ fn measurements(dir: &Path, rng: &mut impl Rng) -> Result {
     lines[9] = "0.25+0.5j,NaN+0.125j,1+1j,7+0.5j".to_owned();
     fs::write(dir.join("nan.csv"), lines.join("\n") + "\n")?;
     fs::write(dir.join("empty.csv"), "")?;
-    let amplitudes = rows.iter().map(|x| (x.norm() * 64.0).round() / 64.0).collect();
-    Matrix::new(probes, features, Values::Real(amplitudes.into_iter().map(f64::from).collect()))?
+    let amplitudes = rows.iter().map(|x| f64::from((x.norm() * 64.0).round() / 64.0)).collect();
+    Matrix::new(probes, features, Values::Real(amplitudes))?
         .write_npy(&dir.join("real-user.npy"))?;
     let still = vec![Complex32::new(0.5, 0.25); probes * features];
     Matrix::new(probes, features, Values::Complex(still))?.write_npy(&dir.join("still.npy"))?;

@@ -7,7 +7,7 @@ use crate::exit::{self, Outcome, Stopped};
 use crate::{json, progress};
 use anyhow::{Result, bail};
 use clap::Args;
-use crqkd_recording::{AtomicFile, Complex32, SampleReader, open_iq};
+use crqkd_recording::{AtomicFile, Complex32, SampleReader, open_iq, open_iq_unverified};
 use crqkd_sounding::{
     Demodulator, Estimate, Estimator, Frame, PEAK_TAP, SAMPLE_RATE_HZ, SoundingConfig, Spectrum,
     Synchronizer, TAPS,
@@ -78,6 +78,10 @@ struct Findings {
 /// Reads the file once, prints the findings, and draws them if asked to.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let reader = open_iq(&args.file)?;
+    reader.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    if iq_is_exchanged(open_iq_unverified(&args.file)?)? {
+        tracing::warn!("{}: {EXCHANGED}", args.file.display());
+    }
     if let Some(rate) = reader.sample_rate_hz().filter(|&rate| rate != SAMPLE_RATE_HZ) {
         bail!(
             "{}: recorded at {rate} samples a second, expected {SAMPLE_RATE_HZ}",
@@ -112,13 +116,48 @@ struct Sums {
     mean: [f64; 2],
     squares: [f64; 2],
     peak: f32,
-    clipped: u64,
+    rails: Rails,
+}
+
+/// Samples at the largest and at the smallest value that a component has: a plateau there is a converter's end, wherever its
+/// full scale is. A signal that is not cut has few.
+#[derive(Default)]
+struct Rails {
+    /// Smallest and largest value, and how many samples have each.
+    ends: [(f32, u64); 2],
+    /// Samples that have both.
+    both: u64,
+}
+
+impl Rails {
+    fn add(&mut self, s: Complex32) {
+        let (low, high) = (s.re.min(s.im), s.re.max(s.im));
+        if low < self.ends[0].0 {
+            (self.ends[0], self.both) = ((low, 0), 0);
+        }
+        if high > self.ends[1].0 {
+            (self.ends[1], self.both) = ((high, 0), 0);
+        }
+        let at = [low == self.ends[0].0, high == self.ends[1].0];
+        self.ends[0].1 += u64::from(at[0]);
+        self.ends[1].1 += u64::from(at[1]);
+        self.both += u64::from(at[0] && at[1]);
+    }
+
+    /// Samples with a component at an end, if there is a plateau.
+    fn clipped(&self, samples: u64) -> u64 {
+        let plateau = |count: u64| count >= 8 && count >= samples / 100_000;
+        match self.ends.map(|(_, count)| plateau(count)) {
+            [true, true] => self.ends[0].1 + self.ends[1].1 - self.both,
+            [true, false] => self.ends[0].1,
+            [false, true] => self.ends[1].1,
+            _ => 0,
+        }
+    }
 }
 
 impl Sums {
-    fn add(&mut self, samples: &[Complex32], full_scale: f32) {
-        // The largest positive 16-bit integer.
-        let level = full_scale * (32767.0 / 32768.0);
+    fn add(&mut self, samples: &[Complex32]) {
         for s in samples {
             for (i, x) in [s.re, s.im].into_iter().enumerate() {
                 self.mean[i] += f64::from(x);
@@ -126,7 +165,7 @@ impl Sums {
             }
             let largest = s.re.abs().max(s.im.abs());
             self.peak = self.peak.max(largest);
-            self.clipped += u64::from(largest >= level);
+            self.rails.add(*s);
         }
     }
 }
@@ -157,7 +196,7 @@ fn inspect(
         }
         next = Some(time + chunk.len() as u64);
         samples += chunk.len() as u64;
-        sums.add(&chunk, reader.full_scale());
+        sums.add(&chunk);
         spectrum.add(&chunk);
         synchronizer.process(time, &chunk, &mut frames)?;
         take(&mut frames);
@@ -184,7 +223,7 @@ fn inspect(
         full_scale: reader.full_scale(),
         power_dbfs: decibel(power / full_scale.powi(2)),
         peak: sums.peak / reader.full_scale(),
-        clipped: sums.clipped as f64 / count,
+        clipped: sums.rails.clipped(samples) as f64 / count,
         dc_db: decibel(dc / power),
         iq_imbalance_db: decibel(sums.squares[0] / sums.squares[1]),
         frames: estimates.len(),
@@ -265,4 +304,67 @@ fn print(findings: &Findings) -> Result<()> {
         writeln!(out, "delay spread      {spread:.0} ns rms")?;
     }
     Ok(())
+}
+
+/// What is said of a recording in which the tone stands at the other side of the carrier.
+pub(crate) const EXCHANGED: &str = "I and Q are exchanged (the tone of the frames stands at -1.25 MHz): exchange them, or the sign of every offset is wrong";
+
+/// Whether the frames' tone stands at -1.25 MHz: looks at the first 26 ms.
+pub(crate) fn iq_is_exchanged(mut reader: SampleReader) -> Result<bool> {
+    const SAMPLES: usize = 1 << 19;
+    const PERIOD: usize = 16;
+    const BLOCK: usize = 128;
+    let turn: Vec<Complex32> = (0..PERIOD)
+        .map(|n| Complex32::from_polar(1.0, std::f32::consts::TAU * n as f32 / PERIOD as f32))
+        .collect();
+    let (mut chunk, mut strongest, mut read) = (Vec::new(), [0f32; 2], 0);
+    while read < SAMPLES && reader.read(&mut chunk, CHUNK)?.is_some() {
+        read += chunk.len();
+        for block in chunk.chunks_exact(BLOCK) {
+            let (mut sums, mut power) = ([Complex32::ZERO; 2], 0.0);
+            for (n, x) in block.iter().enumerate() {
+                let turn = turn[n % PERIOD];
+                sums[0] += x * turn.conj();
+                sums[1] += x * turn;
+                power += x.norm_sqr();
+            }
+            for (strongest, sum) in strongest.iter_mut().zip(sums) {
+                // The share of the block's power that the tone has.
+                *strongest = strongest.max(sum.norm_sqr() / (power * BLOCK as f32).max(1e-30));
+            }
+        }
+    }
+    Ok(strongest[1] > 0.5 && strongest[1] > 2.0 * strongest[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+    use rand_distr::StandardNormal;
+
+    #[test]
+    fn a_plateau_is_clipping_and_a_large_amplitude_is_not() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let noise: Vec<Complex32> = (0..20_000)
+            .map(|_| Complex32::new(rng.sample(StandardNormal), rng.sample(StandardNormal)))
+            .collect();
+        let share = |samples: &[Complex32]| {
+            let mut rails = Rails::default();
+            samples.iter().for_each(|&sample| rails.add(sample));
+            rails.clipped(samples.len() as u64) as f64 / samples.len() as f64
+        };
+        assert_eq!(share(&noise), 0.0);
+        let cut = |low: f32, high: f32| -> Vec<Complex32> {
+            noise
+                .iter()
+                .map(|s| Complex32::new(s.re.clamp(low, high), s.im.clamp(low, high)))
+                .collect()
+        };
+        // P(|x| > 0.4) = 0.689 for a component: 1 - 0.311^2 of the samples.
+        assert!((share(&cut(-0.4, 0.4)) - 0.903).abs() < 0.01);
+        // An asymmetric converter, as of 12 bits.
+        assert!((share(&cut(-1.0, 0.99)) - 0.538).abs() < 0.02);
+        assert!((share(&cut(-9.0, 1.0)) - 0.292).abs() < 0.02, "one end only");
+    }
 }

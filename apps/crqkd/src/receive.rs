@@ -2,6 +2,7 @@
 
 use crate::cli::ReceiveArgs;
 use crate::exit::{self, Outcome, Stopped};
+use crate::inspect::{EXCHANGED, iq_is_exchanged};
 use crate::{json, progress};
 use anyhow::{Result, bail};
 use crqkd_blocks::Iq;
@@ -19,6 +20,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let open = if args.unverified { open_iq_unverified } else { open_iq };
     let reader = open(&args.file)?;
+    reader.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    if iq_is_exchanged(open_iq_unverified(&args.file)?)? {
+        tracing::warn!("{}: {EXCHANGED}", args.file.display());
+    }
     if let Some(rate) = reader.sample_rate_hz()
         && rate != SAMPLE_RATE_HZ
     {
@@ -31,13 +36,15 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let bar = progress::bar(reader.total(), "samples");
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut written = Ok(());
-    let (mut frames, mut headers) = (0u64, 0u64);
+    let (mut frames, mut headers, mut too_low) = (0u64, 0u64, false);
     let fault = Fault::default();
     let full_scale = reader.full_scale();
     let workers = usize::from(args.workers);
     let found = |measurement: Measurement| {
         let report = FrameReport::new(&measurement.estimate, measurement.header);
         frames += 1;
+        // Squares of such amplitudes are no normal numbers in single precision.
+        too_low |= report.noise_power < f32::MIN_POSITIVE;
         headers += u64::from(report.header.is_some());
         written = write_frame(&mut out, &report, args.json);
         written.is_ok() && !exit::interrupted()
@@ -62,6 +69,12 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     result?;
     if exit::interrupted() {
         bail!(Stopped);
+    }
+    if too_low {
+        bail!(
+            "{}: the level is too low for single precision, offsets are wrong: scale the samples up",
+            args.file.display()
+        );
     }
     progress::note(format_args!("{frames} frames, {headers} with a header"));
     Ok(Outcome::Ok)

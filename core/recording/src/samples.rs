@@ -151,9 +151,15 @@ pub struct SampleReader {
     current: Segment,
     total: u64,
     bytes: Vec<u8>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl SampleReader {
+    /// What is to be known of the file beside its samples, for people.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Opens the samples of a data file; `segments` must lie in it and ascend.
     pub(crate) fn open(
         path: &Path,
@@ -175,6 +181,7 @@ impl SampleReader {
             current: Segment { index: 0, time: 0, len: 0 },
             total,
             bytes: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 

@@ -91,6 +91,26 @@ impl Demodulator {
         sequence: usize,
         estimate: &Estimate,
     ) -> Option<Header> {
+        // Fourth powers of an amplitude that is far from 1 do not fit into single precision.
+        let power = estimate.noise_power.max(f32::MIN_POSITIVE);
+        if (1e-9..1e7).contains(&power) || !power.is_finite() {
+            return self.run_header_near_one(samples, sequence, estimate);
+        }
+        // A power of two changes no digit.
+        let scale = (-0.5 * power.log2()).round().clamp(-120.0, 120.0).exp2();
+        let samples: Vec<Complex32> = samples.iter().map(|sample| sample * scale).collect();
+        let mut estimate = estimate.clone();
+        estimate.noise_power = estimate.noise_power * scale * scale;
+        estimate.cir.iter_mut().for_each(|tap| *tap *= scale);
+        self.run_header_near_one(&samples, sequence, &estimate)
+    }
+
+    fn run_header_near_one(
+        &mut self,
+        samples: &[Complex32],
+        sequence: usize,
+        estimate: &Estimate,
+    ) -> Option<Header> {
         let body = sequence + SEQUENCE_LEN;
         if samples.len() + WINDOW_ADVANCE < body + HEADER_LEN {
             return None;

@@ -26,6 +26,7 @@ pub struct Recording {
     fields: Map<String, Value>,
     segments: Vec<Segment>,
     annotations: Vec<Annotation>,
+    warnings: Vec<String>,
     samples: u64,
 }
 
@@ -82,7 +83,7 @@ impl Recording {
                 return capture.refuse("core:header_bytes", "0: only samples in the data file");
             }
             let start = capture.required("core:sample_start")?;
-            let time = capture.unsigned("core:global_index")?.unwrap_or(start);
+            let stated = capture.unsigned("core:global_index")?;
             let least = segments.last().map_or(offset, |segment| segment.index + offset);
             let Some(index) = start.checked_sub(offset).filter(|_| start >= least) else {
                 return capture.refuse("core:sample_start", &format!("at least {least}"));
@@ -90,9 +91,12 @@ impl Recording {
             if index > samples {
                 return Err(truncated(index, format!("{}.core:sample_start", capture.name)));
             }
+            let mut time = stated.unwrap_or(start);
             if let Some(last) = segments.last_mut() {
                 last.len = index - last.index;
                 let end = last.time + last.len;
+                // Where it says nothing, counting goes on.
+                time = stated.unwrap_or(end);
                 if time < end {
                     return capture.refuse("core:global_index", &format!("at least {end}"));
                 }
@@ -106,8 +110,7 @@ impl Recording {
             segments.push(Segment { index: 0, time: 0, len: samples });
         }
 
-        let mut annotations: Vec<Annotation> = Vec::with_capacity(meta.annotations.len());
-        for (number, fields) in meta.annotations.iter().enumerate() {
+        let annotation = |number: usize, fields: &Map<String, Value>| {
             let object =
                 Object { path: &meta_path, name: format!("annotations[{number}]"), fields };
             let start = object.required("core:sample_start")?;
@@ -121,13 +124,22 @@ impl Recording {
             }
             let segment =
                 segments[segments.partition_point(|s| s.index <= index).saturating_sub(1)];
-            annotations.push(Annotation {
+            Ok(Annotation {
                 start: segment.time + index.saturating_sub(segment.index),
                 count: count.unwrap_or((segment.index + segment.len).saturating_sub(index)),
                 label: object.text("core:label")?.unwrap_or_default(),
                 comment: object.text("core:comment")?,
                 fields: take_fields(fields),
-            });
+            })
+        };
+        // The samples do not depend on them: one that does not fit is left out, and named.
+        let (mut annotations, mut warnings) =
+            (Vec::with_capacity(meta.annotations.len()), Vec::new());
+        for (number, fields) in meta.annotations.iter().enumerate() {
+            match annotation(number, fields) {
+                Ok(annotation) => annotations.push(annotation),
+                Err(error) => warnings.push(format!("{error}; the annotation is left out")),
+            }
         }
 
         if let Some(expected) = global.text("core:sha512")?.filter(|_| with_hash) {
@@ -157,19 +169,31 @@ impl Recording {
             full_scale,
             segments,
             annotations,
+            warnings,
             samples,
         })
     }
 
     /// A reader at the first sample.
     pub fn samples(&self) -> Result<SampleReader, RecordingError> {
-        SampleReader::open(
+        let mut reader = SampleReader::open(
             &self.data_path,
             self.datatype,
             self.full_scale,
             self.sample_rate_hz,
             Some(self.segments.clone()),
-        )
+        )?;
+        reader.warnings.clone_from(&self.warnings);
+        if self.sample_rate_hz.is_none() {
+            let path = self.data_path.display();
+            reader.warnings.push(format!("{path}: no core:sample_rate, 20 Msample/s are assumed"));
+        }
+        Ok(reader)
+    }
+
+    /// What was wrong with the description and does not matter to the samples.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The annotations in the order of their samples, in air time.
@@ -238,10 +262,11 @@ fn check_global(global: &Object<'_>) -> Result<Datatype, RecordingError> {
     if global.number("core:sample_rate")?.is_some_and(|rate| rate <= 0.0 || rate > 1e12) {
         return global.refuse("core:sample_rate", "above 0, at most 1e12");
     }
-    for foreign in ["core:dataset", "core:trailing_bytes"] {
-        if global.fields.contains_key(foreign) {
-            return global.refuse(foreign, "none: only samples in a .sigmf-data file");
-        }
+    if global.fields.contains_key("core:dataset") {
+        return global.refuse("core:dataset", "none: only samples in a .sigmf-data file");
+    }
+    if global.unsigned("core:trailing_bytes")?.is_some_and(|bytes| bytes != 0) {
+        return global.refuse("core:trailing_bytes", "0: only samples in a .sigmf-data file");
     }
     if global.fields.get("core:metadata_only") == Some(&Value::Bool(true)) {
         return global.refuse("core:metadata_only", "false: a recording with its samples");
