@@ -13,7 +13,7 @@ fn demo(args: &[&str]) -> (String, Option<i32>) {
 
 fn parsed(text: &str) -> Value {
     let all: Value = serde_json::from_str(text).unwrap();
-    all[0].clone()
+    all["runs"][0].clone()
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn six_processes_give_the_keys_of_one() {
     let demo = ["demo", "--seed", "3", "--json", "--scenario"].map(str::to_owned);
     let demo = stdout_of(demo.into_iter().chain([scenario.display().to_string()]));
     let demo: Value = serde_json::from_str(&demo).unwrap();
-    let expected = demo[0]["keys"].as_array().unwrap();
+    let expected = demo["runs"][0]["keys"].as_array().unwrap();
     assert!(!expected.is_empty());
     for (name, end) in [("alice", "alice"), ("bob", "bob")] {
         let report = all.json(name);
@@ -232,7 +232,7 @@ fn what_a_process_records_is_read_by_all_others_and_the_pace_holds_the_air_back(
 fn an_access_point_without_a_source_of_key_and_a_user_with_one_are_refused() {
     for (args, reason) in [
         (vec!["qap", "--radio", "air:127.0.0.1:1"], "--keys DIR, or --seed"),
-        (vec!["user", "--keys", "x", "--radio", "air:127.0.0.1:1"], "alice is no access point"),
+        (vec!["user", "--keys", "x", "--radio", "air:127.0.0.1:1"], "unexpected argument '--keys'"),
         (vec!["qap", "--keys", "nowhere", "--radio", "air:127.0.0.1:1"], "nowhere"),
         (vec!["qap", "--seed", "1", "--radio", "soapy:driver=uhd"], "discard_windows = 1"),
     ] {
@@ -263,7 +263,8 @@ fn a_server_that_is_stopped_takes_the_roles_with_it() {
     std::thread::sleep(Duration::from_millis(1500));
     all.signal("air", "-INT");
     for (name, status, said) in all.end() {
-        assert!(status.code().is_some_and(|code| code < 4), "{name}: {said}");
+        let stopped = name == "air" && status.code() == Some(130);
+        assert!(stopped || status.code().is_some_and(|code| code < 4), "{name}: {said}");
         assert!(!said.contains("panicked"), "{name}: {said}");
     }
 }
@@ -294,4 +295,66 @@ fn a_role_of_another_run_is_refused_and_a_missing_air_is_a_device_that_failed() 
     let (code, said) = common::failure_of(["user", "--seed", "3"]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--radio"), "{said}");
+}
+
+/// Whichever is killed: the others notice in seconds of air, and end with a word.
+#[test]
+fn a_role_that_is_killed_is_noticed_by_the_other_cell_too() {
+    for victim in ["qap1", "qap2", "bob"] {
+        let mut all = Processes::start(Path::new("hall"));
+        std::thread::sleep(Duration::from_millis(2500));
+        all.signal(victim, "-KILL");
+        for (name, status, said) in all.end() {
+            assert!(!said.contains("panicked"), "{name}: {said}");
+            match name {
+                _ if name == victim => assert_eq!(status.code(), None),
+                "air" => {
+                    assert!(status.success() && said.contains(&format!("{victim} has left: ")));
+                    let air_s = all.json("air")["air_s"].as_f64().unwrap();
+                    assert!(air_s < 590.0, "{victim} was missed for {air_s} s");
+                }
+                _ => assert!(status.code().is_some_and(|code| code < 2), "{name}: {said}"),
+            }
+        }
+    }
+}
+
+/// A server that is out of descriptors refuses, and serves when there are some again.
+#[test]
+fn an_air_out_of_descriptors_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("air.sock");
+    let log = dir.path().join("log");
+    let mut air = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_crqkd")])
+        .args(["air", "--seed", "3", "--radios", "eve1", "--listen"])
+        .arg(&socket)
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let connect = || std::os::unix::net::UnixStream::connect(&socket);
+    while connect().is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let held: Vec<_> = (0..100).map(|_| connect()).collect();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(air.try_wait().unwrap().is_none(), "{}", std::fs::read_to_string(&log).unwrap());
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("a connection was refused: Too many open files"), "{said}");
+    drop(held);
+    std::thread::sleep(Duration::from_millis(300));
+    let radio = format!("air:{}", socket.display());
+    let mut eve = command();
+    eve.args(["eve", "--radio", &radio, "--scenario", "hall", "--seed", "3"]);
+    let mut eve = eve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !std::fs::read_to_string(&log).unwrap().contains("eve1 has joined") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "no radio is taken in any more");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for child in [&mut eve, &mut air] {
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
 }

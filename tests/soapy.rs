@@ -93,7 +93,7 @@ fn sixty_four_groups_cross_the_air_through_soapy_and_every_answer_is_on_time() {
     // Through Soapy or not: the samples are the same, so the keys are.
     let demo = stdout_of(["demo", "--seed", "5", "--json", "--scenario", &file("scenario.toml")]);
     let demo: Value = serde_json::from_str(&demo).unwrap();
-    let expected = demo[0]["keys"].as_array().unwrap();
+    let expected = demo["runs"][0]["keys"].as_array().unwrap();
     let expected: Vec<&str> = expected.iter().map(|key| key["alice"].as_str().unwrap()).collect();
     assert_eq!(prints(&alice), expected);
 

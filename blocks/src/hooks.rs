@@ -1,6 +1,7 @@
 //! What every block is given besides its work: random sleeps for tests, and where to report a fault.
 
 use crate::radio::RadioError;
+use crqkd_keys::KeysError;
 use futuresdr::runtime::{Result, Timer};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -30,7 +31,7 @@ pub struct Hooks {
 pub struct Fault {
     /// Name of the block, and its error.
     pub text: String,
-    /// A device was lost or refused its work; nothing was wrong with what it was told.
+    /// A device or a durable store was lost or refused its work; nothing was wrong with what it was told.
     pub device: bool,
 }
 
@@ -70,7 +71,8 @@ impl Hooks {
     pub fn watch<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-            let device = error.downcast_ref::<RadioError>().is_some_and(RadioError::is_device);
+            let device = error.downcast_ref::<RadioError>().is_some_and(RadioError::is_device)
+                || matches!(error.downcast_ref(), Some(KeysError::Store(_)));
             let text = format!("{}: {error:#}", self.name);
             fault.get_or_insert(Fault { text, device });
         }

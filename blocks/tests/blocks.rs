@@ -454,7 +454,7 @@ fn a_group_goes_from_key_buffer_to_key_buffer() {
         toeplitz: BitString::random(&mut ChaCha8Rng::seed_from_u64(3), 96 + 40 - 1),
     };
     let job = Job::Release {
-        key: KeyId::of(pair, Epoch(3), 0),
+        key: KeyId::of(pair, Epoch(3), 0, &[]),
         pair,
         block: 0,
         groups: groups.clone(),

@@ -128,7 +128,7 @@ impl<'a> Assembly<'a> {
                 (Member::Qap(station), id)
             }
             Kind::User => {
-                let station = station::user(fg, radio, tx, rng, outfit)?;
+                let station = station::user(fg, radio, tx, rng, store, outfit)?;
                 let id = station.key_buffer.id();
                 (Member::User(station), id)
             }

@@ -91,7 +91,7 @@ pub fn qap<R: Radio<Wire = WireMessage>>(
     add(fg, radio, tx, sequencer, store, outfit)
 }
 
-/// Adds a user to a flowgraph. `rng` draws the public seeds of blocks.
+/// Adds a user to a flowgraph. `rng` draws the public seeds of blocks; `store` keeps what is promised to the other user.
 ///
 /// # Errors
 /// When a setting is out of range.
@@ -100,13 +100,14 @@ pub fn user<R: Radio<Wire = WireMessage>>(
     radio: R,
     tx: RadioTx<WireMessage>,
     rng: Box<dyn RngCore + Send>,
+    store: Box<dyn Store + Send>,
     outfit: Outfit<'_>,
 ) -> Result<StationRef<User>, FlowgraphError> {
     let cell = outfit.role.cell();
     let config = UserConfig { id: Role::user(cell), qap: Role::qap(cell) };
     let station = User::new(outfit.plan.clone(), config, rng);
     let sequencer = Sequencer::new(station, outfit.plan, &[], 0);
-    add(fg, radio, tx, sequencer, Box::new(Forgetful), outfit)
+    add(fg, radio, tx, sequencer, store, outfit)
 }
 
 /// Adds an eavesdropper to a flowgraph.

@@ -142,7 +142,7 @@ fn measurements(dir: &Path, rng: &mut impl Rng) -> Result {
 
     let good = csv_rows(None, &rows, features);
     let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
-    lines[9] = "0.25+0.5j,-1.0+0.125j,7.0.5,7+0.5j".to_owned();
+    lines[9] = "0.25+0.5j,-1.0+0.125j,1.5e,7+0.5j".to_owned();
     fs::write(dir.join("bad-cell.csv"), lines.join("\n") + "\n")?;
     lines[9] = "0.25+0.5j,-1.0+0.125j,7+0.5j".to_owned();
     fs::write(dir.join("ragged.csv"), lines.join("\n") + "\n")?;

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         let (radio, tx) = with_faults(role, Box::new(radio), tx, &faults, full_scale);
         let receiver = role.radio() == Kind::Eve;
         let wired = role.radio() == Kind::Qap && both;
-        Place { number: role.number(), receiver, wired, radio, tx }
+        Place { number: role.number(), name: role.to_string(), receiver, wired, radio, tx }
     });
     let options = ServeOptions { run: Some(run_id(&scenario, args.seed)), pace: args.pace };
     let noticed = |what: Noticed| eprintln!("crqkd air: {}", tell(&what));
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         }
         bar.set_position((air.air_time() as f64 / SAMPLE_RATE_HZ) as u64);
         exit::interrupted()
-    })?;
+    });
     bar.finish_and_clear();
     log.map_or(Ok(()), |log| log.finish()).context("--bursts")?;
     let wall_s = begun.map_or(0.0, |begin| begin.elapsed().as_secs_f64());

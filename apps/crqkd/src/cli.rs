@@ -7,6 +7,7 @@ use crate::qkd::QkdArgs;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use crqkd_flowgraphs::Role;
+use crqkd_forwarding::MAX_REQUEST;
 use crqkd_node::number::{real, whole};
 use crqkd_sounding::{ChannelEstimate, FrameLayout, SearchMode, SoundingConfig};
 use std::path::PathBuf;
@@ -156,8 +157,8 @@ pub(crate) struct DemoArgs {
     /// How the ciphertext crosses the air (default: what the scenario says).
     #[arg(long, value_enum)]
     pub(crate) ciphertext: Option<CiphertextArg>,
-    /// Groups of quantum key to hand over, 1 to 1000000 (default: what the scenario says).
-    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, 1_000_000))]
+    /// Groups of quantum key to hand over, 1 to 65536 (default: what the scenario says).
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, MAX_REQUEST.into()))]
     pub(crate) groups: Option<u32>,
     /// Write the run (results, channel, bits) to this folder for `crqkd report`; it must not exist or be empty. With
     /// `--scenario all`, each scenario has a folder of its name in it.
@@ -446,4 +447,73 @@ pub(crate) struct ReportArgs {
     /// Also write the bit raster alone, as an SVG picture.
     #[arg(long, value_name = "FILE")]
     pub(crate) raster: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Arg, Command as Clap, CommandFactory};
+    use std::any::TypeId;
+
+    fn every_option(command: &Clap, visit: &mut impl FnMut(&Clap, &Arg)) {
+        for arg in command.get_arguments() {
+            visit(command, arg);
+        }
+        for below in command.get_subcommands() {
+            every_option(below, visit);
+        }
+    }
+
+    fn takes<T: 'static>(arg: &Arg) -> bool {
+        arg.get_value_parser().type_id() == TypeId::of::<T>()
+    }
+
+    /// Whether the parser of an option refuses a value, whatever other options it goes with.
+    fn refuses(arg: &Arg, text: &str) -> bool {
+        let alone = Arg::new("x").long("x").value_parser(arg.get_value_parser().clone());
+        Clap::new("x").arg(alone).try_get_matches_from(["x", &format!("--x={text}")]).is_err()
+    }
+
+    /// Any seed is a seed; every other number has a range, which the parser checks.
+    #[test]
+    fn every_number_of_every_command_has_a_range() {
+        let mut command = Cli::command();
+        command.build();
+        let (mut numbers, mut open) = (0, Vec::new());
+        every_option(&command, &mut |of, arg| {
+            let name = format!("{} --{}", of.get_name(), arg.get_id());
+            if takes::<f64>(arg) {
+                numbers += 1;
+                for text in ["nan", "inf", "-inf", "1e300", "-1e300"] {
+                    if !refuses(arg, text) {
+                        open.push(format!("{name} takes {text}"));
+                    }
+                }
+            } else if takes::<u64>(arg) || takes::<u32>(arg) || takes::<usize>(arg) {
+                if arg.get_id() == "seed" {
+                    return;
+                }
+                numbers += 1;
+                for text in ["18446744073709551615", "-1"] {
+                    if !refuses(arg, text) {
+                        open.push(format!("{name} takes {text}"));
+                    }
+                }
+            }
+        });
+        assert!(open.is_empty(), "{open:#?}");
+        assert!(numbers > 30, "only {numbers} options take a number: the walk is blind");
+    }
+
+    /// `crqkd COMMAND --help` explains every option.
+    #[test]
+    fn every_option_has_a_help_text() {
+        let mut command = Cli::command();
+        command.build();
+        every_option(&command, &mut |of, arg| {
+            let hidden = arg.is_hide_set() || arg.get_id() == "subcommand";
+            let name = format!("{} --{}", of.get_name(), arg.get_id());
+            assert!(hidden || arg.get_help().is_some(), "{name} has no help text");
+        });
+    }
 }

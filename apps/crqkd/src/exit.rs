@@ -3,6 +3,8 @@
 
 use crqkd_blocks::radio::RadioError;
 use crqkd_flowgraphs::FlowgraphError;
+use crqkd_keys::KeysError;
+use crqkd_node::journal::StorageError;
 use crqkd_node::stop;
 use crqkd_node::told::told;
 use std::io::ErrorKind;
@@ -62,6 +64,8 @@ fn is_device(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(FlowgraphError::Device(_)))
             || cause.downcast_ref().is_some_and(RadioError::is_device)
+            || cause.is::<StorageError>()
+            || matches!(cause.downcast_ref(), Some(KeysError::Store(_)))
             || cause.downcast_ref().is_some_and(is_storage)
     })
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
     }
     if args.json {
         let report = &result.report;
-        json::print("crqkd/keygen/1", &Document { report, pairing: pairing.as_ref() })?;
+        json::print("crqkd/keygen/2", &Document { report, pairing: pairing.as_ref() })?;
     } else {
         let mut out = std::io::stdout().lock();
         if let Some(pairing) = &pairing {

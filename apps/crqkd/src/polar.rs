@@ -30,13 +30,13 @@ enum Action {
 #[derive(Debug, Args)]
 struct FerArgs {
     /// Code length: 32 to 4096 (65536 with `--decoder sc`), a power of two.
-    #[arg(long, short, default_value_t = 1024)]
+    #[arg(long, short, default_value_t = 1024, value_parser = whole::<usize>(32, 65_536))]
     n: usize,
-    /// Message bits, check not counted.
-    #[arg(long, short, default_value_t = 480)]
+    /// Message bits, check not counted: at least 1, and below the code length with the check.
+    #[arg(long, short, default_value_t = 480, value_parser = whole::<usize>(1, 65_535))]
     k: usize,
     /// Bits of the check: 0, 11, 16 or 32.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = whole::<usize>(0, 32))]
     crc: usize,
     /// How the information bits are placed.
     #[arg(long, value_enum, default_value_t = ConstructionArg::Evolution)]
@@ -48,7 +48,7 @@ struct FerArgs {
     #[arg(long, value_enum, default_value_t = DecoderArg::List)]
     decoder: DecoderArg,
     /// Paths of the list decoder: 2, 4, 8, 16 or 32.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = whole::<usize>(2, 32))]
     paths: usize,
     /// The channel.
     #[arg(long, value_enum, default_value_t = NoiseArg::Bsc)]

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use crqkd_node::number::whole;
-use crqkd_node::qkd::{self, EndArgs, EndReport, SecretArgs, SimulateArgs, SimulatedPoint};
+use crqkd_node::qkd::{self, Audit, EndArgs, EndReport, SecretArgs, SimulateArgs, SimulatedPoint};
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ enum Action {
     Bob(EndCommand),
     /// Make a start-up secret for the authentication of both ends.
     Secret(SecretArgs),
-    /// Compare what the two ends of a link have written: equal keys, no pad twice.
+    /// Compute every length and eps of a link again from the files of its two ends, and compare their keys and pads.
     Audit(AuditCommand),
     /// Show or check the parameters of a link.
     Link(crate::link::LinkCommand),
@@ -166,6 +166,10 @@ fn end(command: &EndCommand, run: fn(&EndArgs) -> Result<EndReport>) -> Result<O
                 "pulses generated beforehand in {generation:.1} s; {with:.2} Mbit/s with it"
             )?;
         }
+        if let Some(eps) = report.eps_link {
+            writeln!(out, "all keys of the link fail together with at most {eps:.3e}")?;
+        }
+        writeln!(out, "the fibre is simulated: whoever listens to it knows all keys")?;
         writeln!(out, "classical channel {} bytes", report.classical_bytes)?;
         writeln!(out, "connections broken {}", report.broken_connections)?;
         for reason in &report.burned {
@@ -184,9 +188,28 @@ fn audit(command: &AuditCommand) -> Result<Outcome> {
         let [first, second, both] = audit.released;
         writeln!(out, "keys released: {first} and {second}, at both ends {both}")?;
         writeln!(out, "whole groups in these: {}", audit.groups)?;
-        writeln!(out, "keys that differ: {}", audit.differing)?;
-        writeln!(out, "block numbers used twice: {}", audit.blocks_reused)?;
-        writeln!(out, "pads used twice: {} of {}", audit.pads_reused, audit.pad_marks)?;
+        if let Some(block) = audit.pending {
+            writeln!(
+                out,
+                "block {block} is held at one end: it is released when the two meet again"
+            )?;
+        }
+        writeln!(out, "pads marked as used: {}", audit.pad_marks)?;
+        writeln!(out, "all keys together fail with at most {:.3e}", audit.eps_link)?;
+        if audit.simulated {
+            writeln!(out, "the fibre is simulated: whoever listens to it knows all keys")?;
+        }
+        for finding in &audit.findings {
+            writeln!(out, "FOUND: {finding}")?;
+        }
+        match audit.findings.len() {
+            0 => writeln!(out, "nothing was found; every length and eps was computed again")?,
+            many => writeln!(out, "{many} found")?,
+        }
+        writeln!(out, "what an audit of files cannot see:")?;
+        for what in Audit::BLIND_TO {
+            writeln!(out, "- {what}")?;
+        }
     }
     Ok(if audit.passed() { Outcome::Ok } else { Outcome::Missed })
 }

@@ -1,23 +1,31 @@
 //! [`KeyFiles`]: quantum key from a directory into which something else drops files.
 //!
 //! A file named `NUMBER.key` (decimal) holds key bytes, the same at both ends; its groups are numbered from its number, so
-//! that a file that is lost at one end shifts no other. A file is claimed by renaming it, which happens once only even
-//! with several readers, and the claim is durable before a bit is read: after a crash a claimed file is never read again.
-//! Whoever drops a file writes it under another name first and renames it when it is whole.
+//! that a file that is lost at one end shifts no other. A file is claimed by linking it under `NUMBER.claimed`, which happens
+//! once only even with several readers, and the claim is durable before a bit is read: after a crash a claimed file is never
+//! read again, but wiped. What is read is overwritten; the empty file stays as the mark. What a process has not used when it
+//! ends is put back as `NUMBER.rest`. Whoever drops a file writes it under another name first and renames it when it is whole.
+//!
+//! Only regular files are read, and links are not followed. An entry that cannot be key is named once, left where it is, and the
+//! others are read.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crqkd_bits::{BitString, SecretBits};
 use crqkd_keys::{Group, GroupId};
 use crqkd_quantum::{GROUP_BITS, KeySource, SourceError};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::qkd::group_id;
 
 /// The longest file that is taken in.
 pub const MAX_KEY_FILE_BYTES: u64 = 1 << 24;
+
+/// Numbers of files, so that those of groups have room.
+const MAX_NUMBER: u64 = 1 << 40;
 
 /// A directory of key files as a source of groups.
 #[derive(Debug)]
@@ -28,10 +36,12 @@ pub struct KeyFiles {
     file: Option<(u64, u64, SecretBits)>,
     /// The last file that was claimed: older ones that come late would break the order.
     last: Option<u64>,
+    /// Entries that were named as of no use.
+    named: BTreeSet<PathBuf>,
 }
 
 impl KeyFiles {
-    /// A source that reads the files of a directory in ascending order.
+    /// A source that reads the files of a directory in ascending order. Claims of a crash are wiped.
     ///
     /// # Errors
     /// A group length out of range, a directory that cannot be read.
@@ -39,96 +49,214 @@ impl KeyFiles {
         if !GROUP_BITS.contains(&group_bits) {
             return Err(SourceError::BadGroupLength { group_bits });
         }
-        let mut files =
-            Self { directory: directory.to_owned(), group_bits, file: None, last: None };
-        files.last = files.numbers("claimed")?.into_iter().max();
+        let mut files = Self {
+            directory: directory.to_owned(),
+            group_bits,
+            file: None,
+            last: None,
+            named: BTreeSet::new(),
+        };
+        for (number, path) in files.numbered("claimed")? {
+            files.last = files.last.max(Some(number));
+            if fs::symlink_metadata(&path).is_ok_and(|about| about.is_file() && about.len() > 0) {
+                let wiped = open(&path).and_then(|mut file| wipe(&mut file));
+                wiped.map_err(|error| backend("wiping", &path, &error))?;
+                tracing::warn!("{}: claimed, but not read to its end: wiped", path.display());
+            }
+        }
         Ok(files)
     }
 
-    /// Numbers of the files with this extension, ascending.
-    fn numbers(&self, extension: &str) -> Result<Vec<u64>, SourceError> {
+    /// Entries with a number and this extension, ascending.
+    fn numbered(&self, extension: &str) -> Result<Vec<(u64, PathBuf)>, SourceError> {
         let failed = |error| backend("reading", &self.directory, &error);
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|e| e == extension)
-                && let Some(number) = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok())
+                && let Some(number) = number(&path)
             {
-                numbers.push(number);
+                numbers.push((number, path));
             }
         }
-        numbers.sort_unstable();
-        numbers.dedup();
+        numbers.sort();
         Ok(numbers)
     }
 
-    /// The path of a file: its name may have leading zeros.
-    fn find(&self, number: u64) -> Option<PathBuf> {
-        let paths =
-            fs::read_dir(&self.directory).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut fitting = paths.filter(|path| {
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            path.extension().is_some_and(|e| e == "key")
-                && stem.and_then(|stem| stem.parse().ok()) == Some(number)
-        });
-        fitting.next()
+    /// Names an entry that is of no use, once.
+    fn name(&mut self, path: &Path, why: &str) {
+        if self.named.insert(path.to_owned()) {
+            tracing::warn!("{}: {why}; it is left where it is", path.display());
+        }
+    }
+
+    /// Names what looks like a key file and is none.
+    fn look_for_misnamed(&mut self) -> Result<(), SourceError> {
+        let failed = |error| backend("reading", &self.directory, &error);
+        let mut misnamed = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let right = path.extension().is_some_and(|e| e == "key") && number(&path).is_some();
+            if name.to_ascii_lowercase().ends_with(".key") && !right {
+                misnamed.push(path);
+            }
+        }
+        for path in misnamed {
+            self.name(&path, "not a key file, which is called NUMBER.key with a number below 2^40");
+        }
+        Ok(())
     }
 
     /// Claims the next file and reads it; false when there is none.
     fn claim(&mut self) -> Result<bool, SourceError> {
-        for number in self.numbers("key")? {
-            if self.last.is_some_and(|last| number <= last) || number >= 1 << 40 {
+        if let Some((number, path)) = self.numbered("rest")?.into_iter().next() {
+            self.file = self.take_rest(number, &path)?;
+            return Ok(true);
+        }
+        self.look_for_misnamed()?;
+        for (number, path) in self.numbered("key")? {
+            if self.last.is_some_and(|last| number <= last) {
+                self.name(&path, "its number is not above those that were read before");
                 continue;
             }
-            let Some(path) = self.find(number) else { continue };
+            let mut file = match usable(&path) {
+                Ok(file) => file,
+                Err(error) => {
+                    self.name(&path, &error.to_string());
+                    continue;
+                }
+            };
             let claimed = path.with_extension("claimed");
             // Never over an older claim: a link fails when the name is taken, unlike a renaming.
             match fs::hard_link(&path, &claimed).and_then(|()| fs::remove_file(&path)) {
                 Ok(()) => {}
                 // Another reader was faster.
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        std::io::ErrorKind::NotFound | std::io::ErrorKind::AlreadyExists
-                    ) =>
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) =>
                 {
                     continue;
                 }
-                Err(error) => return Err(backend("claiming", &path, &error)),
+                Err(error) => {
+                    self.name(&path, &format!("it cannot be claimed: {error}"));
+                    continue;
+                }
             }
-            let directory = File::open(&self.directory).and_then(|directory| directory.sync_all());
-            directory.map_err(|error| backend("claiming", &path, &error))?;
+            let failed = |error| backend("reading", &claimed, &error);
+            self.sync().map_err(failed)?;
             self.last = Some(number);
-            self.file = Some((number, 0, read(&claimed)?));
+            let bytes = read(&mut file).and_then(|bytes| wipe(&mut file).map(|()| bytes));
+            let bytes = bytes.map_err(failed)?;
+            self.file = Some((number, 0, bits(&bytes, bytes.len() * 8)?));
             return Ok(true);
         }
         Ok(false)
     }
+
+    /// What an earlier process has not used of a file.
+    fn take_rest(
+        &self,
+        number: u64,
+        path: &Path,
+    ) -> Result<Option<(u64, u64, SecretBits)>, SourceError> {
+        let failed = |error| backend("reading", path, &error);
+        let mut file = usable(path).map_err(failed)?;
+        let bytes = read(&mut file).map_err(failed)?;
+        wipe(&mut file).and_then(|()| fs::remove_file(path)).map_err(failed)?;
+        self.sync().map_err(failed)?;
+        let word = |at: usize| {
+            let bytes = bytes.get(at..at + 8)?;
+            Some(bytes.iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte)))
+        };
+        let (Some(next), Some(len)) = (word(0), word(8)) else { return Ok(None) };
+        Ok(Some((number, next, bits(&bytes[16..], len as usize)?)))
+    }
+
+    /// Puts back what was not used, for the next process.
+    ///
+    /// # Errors
+    /// A directory that cannot be written; the rest is then lost.
+    pub fn put_back(&mut self) -> Result<(), SourceError> {
+        let Some((number, next, bits)) = self.file.take() else { return Ok(()) };
+        if bits.len() < self.group_bits {
+            return Ok(());
+        }
+        let mut bytes = Zeroizing::new(next.to_be_bytes().to_vec());
+        bytes.extend_from_slice(&(bits.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(&Zeroizing::new(bits.expose().to_bytes()));
+        let path = self.directory.join(format!("{number}.rest"));
+        crqkd_recording::write_new_private(&path, &bytes)
+            .map_err(|error| SourceError::Backend(error.to_string()))?;
+        self.sync().map_err(|error| backend("writing", &path, &error))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.directory).and_then(|directory| directory.sync_all())
+    }
 }
 
-fn backend(doing: &str, path: &Path, error: &std::io::Error) -> SourceError {
+/// The number that a file is named by; it may have leading zeros.
+fn number(path: &Path) -> Option<u64> {
+    let stem = path.file_stem()?.to_str()?;
+    let digits = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit());
+    stem.parse().ok().filter(|&number| digits && number < MAX_NUMBER)
+}
+
+fn backend(doing: &str, path: &Path, error: &io::Error) -> SourceError {
     SourceError::Backend(format!("{doing} {}: {error}", path.display()))
 }
 
-/// Reads a claimed file and wipes it.
-fn read(path: &Path) -> Result<SecretBits, SourceError> {
-    let failed = |error| backend("reading", path, &error);
-    let file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length > MAX_KEY_FILE_BYTES {
-        return Err(SourceError::Backend(format!(
-            "{}: {length} bytes, at most {MAX_KEY_FILE_BYTES} are taken",
-            path.display()
-        )));
+/// Opens a file for reading and wiping, but neither a link nor something that would be waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        libc::O_NOFOLLOW | libc::O_NONBLOCK,
+    );
+    options.open(path)
+}
+
+/// Opens a regular file that is neither empty nor too long.
+fn usable(path: &Path) -> io::Result<File> {
+    let about = fs::symlink_metadata(path)?;
+    if !about.is_file() {
+        return Err(io::Error::other("not a regular file"));
     }
+    let file = open(path)?;
+    let about = file.metadata()?;
+    match about.len() {
+        _ if !about.is_file() => Err(io::Error::other("not a regular file")),
+        0 => Err(io::Error::other("empty")),
+        MAX_KEY_FILE_BYTES.. => Err(io::Error::other(format!(
+            "{} bytes, fewer than {MAX_KEY_FILE_BYTES} are taken",
+            about.len()
+        ))),
+        _ => Ok(file),
+    }
+}
+
+fn read(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = file.metadata()?.len();
     let mut bytes = Zeroizing::new(Vec::with_capacity(length as usize));
-    file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    let bits = BitString::from_bytes(&bytes, bytes.len() * 8);
-    let bits = bits.map_err(|error| SourceError::Backend(error.to_string()))?;
-    // The name stays as the mark of what was read.
-    bytes.zeroize();
-    fs::write(path, []).map_err(failed)?;
-    Ok(bits.into())
+    Read::take(&*file, MAX_KEY_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Overwrites what a file holds and empties it. On media that write elsewhere, as flash does, old copies may remain.
+fn wipe(file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(0))?;
+    io::copy(&mut io::repeat(0).take(length), file)?;
+    file.sync_all()?;
+    file.set_len(0)?;
+    file.sync_all()
+}
+
+fn bits(bytes: &[u8], len: usize) -> Result<SecretBits, SourceError> {
+    let bits = BitString::from_bytes(bytes, len);
+    Ok(bits.map_err(|error| SourceError::Backend(error.to_string()))?.into())
 }
 
 impl KeySource for KeyFiles {
@@ -138,11 +266,13 @@ impl KeySource for KeyFiles {
 
     fn available(&self) -> usize {
         let open = self.file.as_ref().map_or(0, |(_, _, bits)| bits.len() / self.group_bits);
-        let size = |&number: &u64| {
-            let path = self.find(number).filter(|_| self.last.is_none_or(|last| number > last))?;
-            Some(fs::metadata(path).ok()?.len() as usize * 8 / self.group_bits)
+        let size = |(number, path): &(u64, PathBuf)| {
+            if self.last.is_some_and(|last| *number <= last) {
+                return None;
+            }
+            Some(fs::symlink_metadata(path).ok()?.len() as usize * 8 / self.group_bits)
         };
-        open + self.numbers("key").unwrap_or_default().iter().filter_map(size).sum::<usize>()
+        open + self.numbered("key").unwrap_or_default().iter().filter_map(size).sum::<usize>()
     }
 
     fn next_group(&mut self) -> Result<Option<Group>, SourceError> {
@@ -222,14 +352,76 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_and_a_file_that_is_too_long_are_errors_with_names() {
+    fn a_missing_directory_is_an_error_with_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let error = KeyFiles::new(&dir.path().join("none"), 16).unwrap_err();
         assert!(error.to_string().contains("none"), "{error}");
         assert!(KeyFiles::new(dir.path(), 0).is_err());
-        let file = File::create(dir.path().join("1.key")).unwrap();
-        file.set_len(MAX_KEY_FILE_BYTES + 1).unwrap();
-        let error = KeyFiles::new(dir.path(), 16).unwrap().next_group().unwrap_err();
-        assert!(error.to_string().contains("1.claimed"), "{error}");
+    }
+
+    /// None of them ends the supply, hangs it, or is touched.
+    #[cfg(unix)]
+    #[test]
+    fn entries_that_are_no_key_are_left_alone_and_the_others_are_read() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        fs::write(outside.path(), "the user's own").unwrap();
+        symlink(outside.path(), path("1.key")).unwrap();
+        symlink("nowhere", path("2.key")).unwrap();
+        fs::create_dir(path("3.key")).unwrap();
+        fs::write(path("4.key"), "").unwrap();
+        File::create(path("5.key")).unwrap().set_len(MAX_KEY_FILE_BYTES + 1).unwrap();
+        let fifo = std::process::Command::new("mkfifo").arg(path("6.key")).status().unwrap();
+        assert!(fifo.success());
+        fs::write(path("7.key"), "secret").unwrap();
+        fs::set_permissions(path("7.key"), fs::Permissions::from_mode(0o000)).unwrap();
+        for name in ["foo.key", "8.KEY", ".key", "-9.key", "99999999999999.key", "+9.key"] {
+            fs::write(path(name), "text").unwrap();
+        }
+        drop_file(dir.path(), "20.key", &[1, 2]);
+        let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+        let mut groups = all(&mut source);
+        // Root may read everything.
+        groups.retain(|(id, _)| *id >= group_id(20, 0));
+        assert_eq!(groups, [(group_id(20, 0), vec![1, 2])]);
+        let named: Vec<_> = source
+            .named
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        for name in ["1.key", "2.key", "3.key", "4.key", "5.key", "6.key", "foo.key", "8.KEY"] {
+            assert!(named.iter().any(|one| one == name), "{name} is not named: {named:?}");
+        }
+        assert_eq!(fs::read_to_string(outside.path()).unwrap(), "the user's own");
+        // They come right: only a number above the last one is taken.
+        fs::rename(path("foo.key"), path("21.key")).unwrap();
+        assert_eq!(
+            all(&mut source),
+            [(group_id(21, 0), b"te".to_vec()), (group_id(21, 1), b"xt".to_vec())]
+        );
+    }
+
+    #[test]
+    fn what_a_process_has_not_used_is_there_for_the_next_and_what_a_crash_left_is_wiped() {
+        let dir = tempfile::tempdir().unwrap();
+        drop_file(dir.path(), "3.key", &[1, 2, 3, 4, 5, 6, 7]);
+        let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+        assert_eq!(source.next_group().unwrap().unwrap().id, group_id(3, 0));
+        source.put_back().unwrap();
+        assert!(source.file.is_none());
+        drop(source);
+        drop_file(dir.path(), "4.key", &[8, 9]);
+        // Killed after its claim of the last file.
+        fs::write(dir.path().join("2.claimed"), "left by a crash").unwrap();
+        let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+        let expected = [(3, 1, [3, 4]), (3, 2, [5, 6]), (4, 0, [8, 9])];
+        let expected = expected.map(|(file, group, bytes)| (group_id(file, group), bytes.to_vec()));
+        assert_eq!(all(&mut source), expected);
+        source.put_back().unwrap();
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(names.iter().all(|path| fs::metadata(path).unwrap().len() == 0), "{names:?}");
+        assert!(names.iter().all(|path| path.extension().unwrap() == "claimed"), "{names:?}");
     }
 }

@@ -3,24 +3,32 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`air`] | the virtual air across processes: server and client |
+//! | [`delivery`] | final keys as files in a folder |
 //! | [`frames`] | whole messages over a stream |
-//! | [`journal`] | what must survive a power cut: lines of JSON, and key material beside them |
+//! | [`journal`] | what must survive a power cut: lines of JSON with checksums |
 //! | [`key_files`] | quantum key from files in a directory |
+//! | [`key_store`] | keys by number in one file that only grows |
 //! | [`number`] | numbers on the command line, each with its range |
+//! | [`private`] | files that only their owner may read |
 //! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
 //! | [`radio`] | radios by name: `air:`, `file:`, `soapy:` |
 //! | [`stop`] | Ctrl-C and SIGTERM |
 //! | [`store`] | a station's marks in a journal |
 //! | [`told`] | an error and its causes as one line |
+//! | [`waiting`] | whoever waits says so |
 
 pub mod air;
+pub mod delivery;
 pub mod frames;
 pub mod journal;
 pub mod key_files;
+pub mod key_store;
 pub mod number;
+pub mod private;
 pub mod qkd;
 pub mod radio;
 pub mod stop;
 pub mod store;
 pub mod told;
+pub mod waiting;
 mod wired;

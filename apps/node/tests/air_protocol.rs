@@ -138,7 +138,8 @@ impl Served {
         let place = |number| {
             let radio = air.join(0, number, RadioKind::Transceiver, Box::new(Quiet));
             let tx = radio.handle();
-            Place { number, receiver: false, wired: false, tx, radio: Box::new(radio) }
+            let name = format!("radio {number}");
+            Place { number, name, receiver: false, wired: false, tx, radio: Box::new(radio) }
         };
         let places = vec![place(1), place(101)];
         let address: Address = dir.path().join("air").display().to_string().parse().unwrap();
@@ -146,7 +147,7 @@ impl Served {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = Some(std::thread::spawn(move || {
-            server.run(|| stopped.load(Ordering::SeqCst)).unwrap();
+            server.run(|| stopped.load(Ordering::SeqCst));
         }));
         Served { address, stop, thread, _dir: dir }
     }
@@ -193,7 +194,10 @@ fn nonsense_instead_of_a_hello_is_refused_and_the_air_goes_on() {
     }
     let radio = AirClient::join(&served.address, 1, Part::Whole, None).unwrap();
     let taken = AirClient::join(&served.address, 1, Part::Whole, None).err().unwrap();
-    assert!(taken.is_device() && taken.to_string().ends_with("radio 1 is taken"), "{taken}");
+    assert!(
+        taken.is_device() && taken.to_string().ends_with("the place of radio 1 is taken"),
+        "{taken}"
+    );
     drop(radio);
 }
 
@@ -244,4 +248,66 @@ fn a_server_that_goes_away_is_a_device_that_failed() {
             }
         }
     }
+}
+
+/// Whatever else lies at the path is the user's.
+#[test]
+fn only_a_socket_on_which_nobody_answers_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let bind = |path: &std::path::Path| {
+        let address: Address = path.display().to_string().parse().unwrap();
+        AirServer::bind(&address, Vec::new(), ServeOptions::default(), |_| {})
+    };
+    std::fs::write(path("notes.txt"), "mine").unwrap();
+    std::os::unix::fs::symlink(path("notes.txt"), path("link")).unwrap();
+    std::fs::create_dir(path("folder")).unwrap();
+    for name in ["notes.txt", "link", "folder"] {
+        let error = bind(&path(name)).err().unwrap();
+        assert!(error.to_string().contains("no socket"), "{name}: {error}");
+    }
+    assert_eq!(std::fs::read_to_string(path("link")).unwrap(), "mine");
+    let live = std::os::unix::net::UnixListener::bind(path("live")).unwrap();
+    assert!(bind(&path("live")).is_err());
+    drop(live);
+    bind(&path("live")).unwrap();
+}
+
+#[test]
+fn samples_that_would_reach_others_as_no_numbers_are_refused() {
+    for bad in [3e38, f32::NAN, f32::INFINITY, -1001.0] {
+        let served = Served::new();
+        let mut bytes = Served::hello(1);
+        let mut samples = vec![Complex32::ONE; 100];
+        samples[57].im = bad;
+        let mut emitter = Emitter::default();
+        bytes.extend(emitter.radio(&FromRadio::Transmit { start: 10, samples }));
+        let said = answer(&served.say(&bytes));
+        let [FromServer::Welcome { .. }, FromServer::Failed(reason)] = &said[..] else {
+            panic!("{bad}: {said:?}")
+        };
+        assert!(reason.contains("amplitude") || reason.contains("a sample is"), "{reason}");
+    }
+}
+
+#[test]
+fn a_hundred_silent_connections_keep_no_radio_out_and_are_told_that_they_are_refused() {
+    let served = Served::new();
+    let mut silent: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = served.address.connect(Duration::from_secs(5)).unwrap();
+            // A byte now and then is no hello.
+            let _ = stream.write_all(&[9]);
+            stream
+        })
+        .collect();
+    let begun = std::time::Instant::now();
+    let radio = AirClient::join(&served.address, 1, Part::Whole, None).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    let mut told = Vec::new();
+    silent[0].read_timeout(Some(Duration::from_secs(3))).unwrap();
+    let _ = silent[0].read_to_end(&mut told);
+    let said = answer(&told);
+    assert!(matches!(&said[..], [FromServer::Refused(_)]), "{said:?}");
+    drop(radio);
 }

@@ -2,72 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod common;
+
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crqkd_node::qkd::{EndReport, SecretArgs, audit, write_secret};
+use common::{Setup, report};
+use crqkd_node::qkd::{Finding, audit};
 use rand::{Rng, SeedableRng};
-
-const LINK: &str = r#"
-distance_km = 0.0
-detector_efficiency = 1.0
-background_probability = 1e-7
-misalignment = 0.005
-pulses_per_block = 200000
-key_basis_share = 0.76
-mean_photons = [1.0, 0.42, 0.0002]
-intensity_shares = [0.25, 0.51, 0.24]
-eps_sec = 0.01
-eps_cor = 0.01
-"#;
-
-struct Setup {
-    dir: tempfile::TempDir,
-    address: String,
-}
-
-impl Setup {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("secret");
-        write_secret(&SecretArgs { file, bytes: 8192 }).unwrap();
-        std::fs::write(dir.path().join("link.toml"), LINK).unwrap();
-        // A port that is free now; nobody else takes it in the moments that follow.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { dir, address: format!("127.0.0.1:{port}") }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn start(&self, role: &str, how: &str, blocks: &str) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_crqkd-qkd-end"))
-            .args([role, how, &self.address, "--blocks", blocks, "--timeout-s", "5"])
-            .args([
-                Path::new("--dir"),
-                &self.path(role),
-                Path::new("--secret"),
-                &self.path("secret"),
-            ])
-            .args([Path::new("--link"), &self.path("link.toml")])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-}
-
-fn report(child: Child) -> EndReport {
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 #[test]
 fn two_processes_end_with_equal_keys() {
-    let setup = Setup::new();
+    let setup = Setup::new(8192);
     let bob = setup.start("bob", "--listen", "0");
     let alice = report(setup.start("alice", "--connect", "20"));
     let bob = report(bob);
@@ -83,7 +29,7 @@ fn two_processes_end_with_equal_keys() {
 fn killed_at_random_no_key_differs_and_no_pad_is_used_twice() {
     // The long run: CRQKD_KILLS=50 cargo test --release -p crqkd-node --test two_ends killed -- --nocapture
     let kills: u32 = std::env::var("CRQKD_KILLS").map_or(6, |kills| kills.parse().unwrap());
-    let setup = Setup::new();
+    let setup = Setup::new(8192);
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let start =
         |role: &str| setup.start(role, if role == "bob" { "--listen" } else { "--connect" }, "0");
@@ -112,7 +58,7 @@ fn killed_at_random_no_key_differs_and_no_pad_is_used_twice() {
 
 #[test]
 fn an_end_restored_from_an_old_copy_is_refused() {
-    let setup = Setup::new();
+    let setup = Setup::new(8192);
     let run = |blocks: &str| {
         let bob = setup.start("bob", "--listen", "0");
         let alice = setup.start("alice", "--connect", blocks);
@@ -129,10 +75,108 @@ fn an_end_restored_from_an_old_copy_is_refused() {
         std::fs::write(setup.path("alice").join(name), bytes).unwrap();
     }
     let (alice, mut bob) = run("1");
-    let output = alice.wait_with_output().unwrap();
+    let output = common::output(alice);
     assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("restored from an old copy"), "{said}");
     let _ = bob.kill();
-    bob.wait().unwrap();
+    let output = common::output(bob);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("the connection is given up: the other end only knows of pads"),
+        "{said}"
+    );
     let audit = audit(&setup.path("alice"), &setup.path("bob"), 384).unwrap();
-    assert_eq!(audit.pads_reused, 0, "{audit:?}");
+    let twice = |finding: &Finding| matches!(finding, Finding::PadTwice { .. });
+    assert!(!audit.passed() && !audit.findings.iter().any(twice), "{audit:?}");
+}
+
+/// Bob goes on with the true Alice, who was not there for a while.
+#[test]
+fn a_fresh_directory_with_the_same_secret_is_refused() {
+    let setup = Setup::new(8192);
+    let bob = setup.start("bob", "--listen", "0");
+    assert_eq!(report(setup.start("alice", "--connect", "2")).released, 2);
+    assert_eq!(report(bob).released, 2);
+    std::fs::rename(setup.path("alice"), setup.path("away")).unwrap();
+    let output = common::output(setup.start("alice", "--connect", "2"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("another directory"), "{said}");
+    // Nor with a copy of the secret that does not know that it was used: the other end knows.
+    let mut bytes = std::fs::read(setup.path("secret")).unwrap();
+    let header = String::from_utf8(bytes[..60].to_vec()).unwrap();
+    let at = header.find("alice:").unwrap() + 6;
+    bytes[at..at + 8].copy_from_slice(b"--------");
+    std::fs::write(setup.path("secret"), bytes).unwrap();
+    let mut bob = setup.start("bob", "--listen", "0");
+    let output = common::output(setup.start("alice", "--connect", "2"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("old copy"), "{said}");
+    bob.kill().unwrap();
+    bob.wait().unwrap();
+}
+
+#[test]
+fn ends_that_do_not_belong_together_say_why_and_wait_for_the_right_one() {
+    let setup = Setup::new(8192);
+    let mut bob = setup.start("bob", "--listen", "0");
+    let other = Setup { address: setup.address.clone(), ..Setup::new(8192) };
+    // Another secret: refused, and tried again.
+    let mut stranger = other.start("alice", "--connect", "2");
+    std::thread::sleep(Duration::from_millis(4500));
+    assert!(stranger.try_wait().unwrap().is_none());
+    stranger.kill().unwrap();
+    let said = stranger.wait_with_output().unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("different start-up secrets"), "{said}");
+    // Another link.
+    let link = std::fs::read_to_string(setup.path("link.toml")).unwrap();
+    std::fs::write(setup.path("link.toml"), link.replace("500000", "500001")).unwrap();
+    let output = common::output(setup.start("alice", "--connect", "2"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("different links configured"), "{said}");
+    assert!(bob.try_wait().unwrap().is_none(), "Bob goes on");
+    std::fs::write(setup.path("link.toml"), link).unwrap();
+    assert_eq!(report(setup.start("alice", "--connect", "2")).released, 2);
+    let bob = common::output(bob);
+    let said = String::from_utf8_lossy(&bob.stderr);
+    assert!(bob.status.success() && said.contains("waiting at 127.0.0.1"), "{said}");
+}
+
+/// Light that was sent ahead is lost with its connection, and made again.
+#[test]
+fn a_connection_that_breaks_in_a_run_of_n_blocks_does_not_end_it() {
+    let setup = Setup::new(8192);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let behind = Setup { address: listener.local_addr().unwrap().to_string(), ..Setup::new(8192) };
+    let bob = setup.start("bob", "--listen", "0");
+    let target = setup.address.clone();
+    // A proxy that cuts whatever goes through it every half second.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let target = target.clone();
+            std::thread::spawn(move || {
+                let Ok(far) = std::net::TcpStream::connect(target) else { return };
+                for (mut from, mut to) in [
+                    (stream.try_clone().unwrap(), far.try_clone().unwrap()),
+                    (far.try_clone().unwrap(), stream.try_clone().unwrap()),
+                ] {
+                    std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+                std::thread::sleep(Duration::from_millis(500));
+                let _ = far.shutdown(std::net::Shutdown::Both);
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    for name in ["secret", "link.toml"] {
+        std::fs::copy(setup.path(name), behind.path(name)).unwrap();
+    }
+    let alice = report(behind.start("alice", "--connect", "40"));
+    assert_eq!(alice.blocks, 40, "{alice:?}");
+    assert!(alice.broken_connections > 0, "{alice:?}");
+    let bob = report(bob);
+    assert_eq!(bob.released, alice.released, "{bob:?}");
+    let audit = audit(&behind.path("alice"), &setup.path("bob"), 384).unwrap();
+    assert!(audit.passed(), "{audit:?}");
 }

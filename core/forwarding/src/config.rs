@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Air, SAMPLE_RATE_HZ};
 
+/// Most groups that a user may ask for.
+pub const MAX_REQUEST: u32 = 65_536;
+
 /// How a ciphertext travels over the air (DESIGN section 6).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,

@@ -61,7 +61,7 @@ mod user;
 pub use block::{BlockSeed, PA_SECURITY_BITS, TAG_BITS, final_key_len};
 pub use check::{pad_check, window_check};
 pub use codec::WireError;
-pub use config::{CipherMode, ConfigError, ForwardingConfig, FrameLimits, Plan};
+pub use config::{CipherMode, ConfigError, ForwardingConfig, FrameLimits, MAX_REQUEST, Plan};
 pub use crqkd_otp::Received;
 pub use eve::{Eve, EveConfig};
 pub use frame::{Direction, FrameKind, Listen, RxFrame, TxFrame};

@@ -151,6 +151,8 @@ pub struct Sequencer<S> {
     turnaround: Air,
     wire_latency: Air,
     job_latency: Air,
+    /// From the last sign of another QAP to taking it for closed.
+    closed_after: Air,
     queue: BTreeMap<(Air, Source, u64), Input>,
     pushed: u64,
     /// Work and records handed out and not answered.
@@ -190,6 +192,7 @@ impl<S: Station> Sequencer<S> {
             turnaround: plan.turnaround,
             wire_latency: plan.wire_latency,
             job_latency: plan.job_latency,
+            closed_after: plan.period.saturating_mul(plan.config.lost_probes.into()),
             queue: BTreeMap::new(),
             pushed: 0,
             outstanding: BTreeMap::new(),
@@ -244,13 +247,19 @@ impl<S: Station> Sequencer<S> {
         self.push(arrives, Source::Wire(from), Input::Wire { from, message })
     }
 
-    /// Every message of that QAP which arrives before `horizon` was pushed: its [`Promise::wire`].
+    /// Every message of that QAP which arrives before `horizon` was pushed: its [`Promise::wire`]. After `Air::MAX` none is to
+    /// come: a station that is not done some time later is told that the other one has closed.
     ///
     /// # Errors
-    /// [`SequencerError::UnknownWire`].
+    /// [`SequencerError::UnknownWire`], [`SequencerError::Full`].
     pub fn wire_horizon(&mut self, from: QapId, horizon: Air) -> Result<(), SequencerError> {
         let known = self.wires.get_mut(&from).ok_or(SequencerError::UnknownWire(from))?;
-        *known = (*known).max(horizon);
+        let before = std::mem::replace(known, (*known).max(horizon));
+        if before < Air::MAX && horizon == Air::MAX {
+            let at = before.max(self.promise.handled).saturating_add(self.closed_after);
+            let message = WireMessage::Closing;
+            self.push(at, Source::Wire(from), Input::Wire { from, message })?;
+        }
         Ok(())
     }
 

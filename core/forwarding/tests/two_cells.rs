@@ -47,6 +47,44 @@ fn over_clean_air_every_group_becomes_key_at_both_users() {
     assert!(network.end_air_time() < 5.0, "{} s", network.end_air_time());
 }
 
+/// As when a key file is missing at one site: its groups were reserved and waited for without an end.
+#[test]
+fn groups_that_one_access_point_never_gets_are_given_up_and_others_take_their_place() {
+    for missing_at in [QAP1, QAP2] {
+        let there = if missing_at == QAP1 { QAP2 } else { QAP1 };
+        let mut network = Network::new(config(), Conditions::default(), 5);
+        network.quantum_at(&[there], 0..6, [1000, 1000]);
+        network.request(ALICE, 8, 5000);
+        network.quantum(6..24, [2_000_000, 2_500_000]);
+        network.run();
+        assert_all_done(&network);
+        let counts = network.qap(there).group_counts();
+        assert!(counts.burned > 0, "{counts:?}");
+        assert!(network.assert_equal_keys() >= 1);
+        // A quarter of the share and two more are replaced; what is beyond that is told as burned.
+        assert!(counts.released >= 7, "{counts:?}");
+    }
+}
+
+#[test]
+fn a_large_request_is_taken_and_one_that_is_too_large_is_turned_down() {
+    let refused = |event: &Event| matches!(event, Event::RequestRefused { .. });
+    let requested = |event: &Event| matches!(event, Event::Requested { groups: 5000, .. });
+    let short = ForwardingConfig { max_air_time_s: 3.0, ..config() };
+    let asked = |groups| {
+        let mut network = Network::new(short.clone(), Conditions::default(), 6);
+        network.quantum(0..100, [1000, 1000]);
+        network.request(ALICE, groups, 5000);
+        network.run();
+        network
+    };
+    let network = asked(5000);
+    assert_eq!(network.count(BOB, requested), 1);
+    assert_eq!(network.count(ALICE, refused), 0);
+    let network = asked(MAX_REQUEST + 1);
+    assert_eq!(network.count(ALICE, refused), 1);
+}
+
 #[test]
 fn the_last_block_may_be_short() {
     let network = run(config(), Conditions::default(), 2, 6);

@@ -120,9 +120,10 @@ impl fmt::Display for ProbeId {
 /// ```
 /// use crqkd_keys::{Epoch, KeyId, PairId, UserId};
 /// let pair = PairId { a: UserId(1), b: UserId(2) };
-/// let key = KeyId::of(pair, Epoch(0), 7);
-/// assert_eq!(key, KeyId::of(pair, Epoch(0), 7));
-/// assert_ne!(key, KeyId::of(pair, Epoch(0), 8));
+/// let key = KeyId::of(pair, Epoch(0), 7, b"seed");
+/// assert_eq!(key, KeyId::of(pair, Epoch(0), 7, b"seed"));
+/// assert_ne!(key, KeyId::of(pair, Epoch(0), 8, b"seed"));
+/// assert_ne!(key, KeyId::of(pair, Epoch(0), 7, b"another seed"));
 /// assert_eq!(key.to_string().parse::<KeyId>()?, key);
 /// # Ok::<(), crqkd_keys::KeysError>(())
 /// ```
@@ -130,16 +131,19 @@ impl fmt::Display for ProbeId {
 pub struct KeyId(Uuid);
 
 impl KeyId {
-    /// The key of block number `block` of `pair` in `epoch`: 122 bits of SHA-256 over the four numbers.
+    /// The key of block number `block` of `pair` in `epoch`: 122 bits of SHA-256 over the four numbers and the block's
+    /// public seed.
     ///
-    /// `epoch` is that of the asking user's QAP.
-    pub fn of(pair: PairId, epoch: Epoch, block: u32) -> Self {
+    /// `epoch` is that of the asking user's QAP. It begins at 0 again with a new store, and blocks with each start of a user,
+    /// so the numbers alone would come again; the seed is drawn anew for each block.
+    pub fn of(pair: PairId, epoch: Epoch, block: u32, seed: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"crqkd key id\0");
         hash.update(pair.a.0.to_be_bytes());
         hash.update(pair.b.0.to_be_bytes());
         hash.update(epoch.0.to_be_bytes());
         hash.update(block.to_be_bytes());
+        hash.update(seed);
         let digest = hash.finalize();
         let mut bytes = [0u8; 16];
         bytes.copy_from_slice(&digest[..16]);
@@ -193,10 +197,10 @@ mod tests {
 
     #[test]
     fn a_key_id_is_a_uuid_of_version_8_over_the_labelled_sha256() {
-        // python: d = hashlib.sha256(b"crqkd key id\0" + bytes.fromhex("0001" "0002" "0003" "00000004")).digest();
+        // python: d = hashlib.sha256(b"crqkd key id\0" + bytes.fromhex("0001" "0002" "0003" "00000004") + b"seed").digest();
         //         b = bytearray(d[:16]); b[6] = b[6] & 15 | 0x80; b[8] = b[8] & 63 | 0x80; uuid.UUID(bytes=bytes(b))
-        let key = KeyId::of(PairId { a: UserId(1), b: UserId(2) }, Epoch(3), 4);
-        assert_eq!(key.to_string(), "aec56f25-6983-88c9-82f7-3eaef428c237");
+        let key = KeyId::of(PairId { a: UserId(1), b: UserId(2) }, Epoch(3), 4, b"seed");
+        assert_eq!(key.to_string(), "8e7fc723-8702-85d7-9f5c-582390c0b011");
         assert_eq!(serde_json::to_string(&key).unwrap(), format!("\"{key}\""));
     }
 

@@ -36,8 +36,8 @@ mod pad_store;
 mod record;
 
 pub use auth::{
-    AuthDirection, AuthError, AuthPool, AuthTicket, Authenticator, PoolMark, ReceivePad, SendPad,
-    Tag, Transcript, secret_from_bytes,
+    AuthDirection, AuthError, AuthPool, AuthTicket, Authenticator, PoolMark, SendPad, Tag,
+    Transcript, WINDOW_TAGS, secret_from_bytes,
 };
 pub use error::KeysError;
 pub use group::Group;

@@ -22,6 +22,13 @@ pub enum Record {
         /// Its new mark.
         mark: Mark,
     },
+    /// A user is about to confirm a key to the other one: it must be able to keep it.
+    Promise {
+        /// Its name.
+        key: KeyId,
+        /// Its length.
+        bits: u64,
+    },
     /// A user releases a key made of these groups.
     Key {
         /// Its name.

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use crqkd_bits::SecretBits;
-use crqkd_keys::{AuthDirection, Authenticator};
+use crqkd_keys::{AuthDirection, AuthError, Authenticator};
 use crqkd_quantum::AbortReason;
 use crqkd_quantum::decoy::{
     Choices, DecoyConfig, Link, Reconciliation, Session, SessionEnd, SessionError, Step,
@@ -65,6 +65,7 @@ fn whoever_intercepts_or_splits_gets_no_key_through() {
 const GREETINGS: [&[u8]; 2] = [b"alice", b"bob"];
 
 struct Pair {
+    first: AuthDirection,
     config: DecoyConfig,
     auth: [Authenticator; 2],
     rng: ChaCha8Rng,
@@ -87,7 +88,7 @@ impl Pair {
         let auth = |secret, own| Authenticator::new(secret, own, 0, 64).unwrap();
         let auth =
             [auth(secret.duplicate(), AuthDirection::AToB), auth(secret, AuthDirection::BToA)];
-        Self { config: small(), auth, rng }
+        Self { first: AuthDirection::AToB, config: small(), auth, rng }
     }
 
     /// Runs a block; `tamper` may change, drop or double what is on its way to end 0 or 1.
@@ -96,16 +97,16 @@ impl Pair {
         number: u64,
         mut tamper: impl FnMut(usize, usize, Vec<u8>) -> Vec<Vec<u8>>,
     ) -> Outcome {
-        let (config, rng) = (&self.config, &mut self.rng);
+        let (config, first, rng) = (&self.config, self.first, &mut self.rng);
         let choices = Choices::new(config, rng.random());
         let clicks = Link::new(config, &choices, rng.random()).collect();
         let [a, b] = &mut self.auth;
-        let (alice, first) = Session::alice(config, number, choices, GREETINGS, a).unwrap();
-        let (bob, second) = Session::bob(config, number, clicks, GREETINGS, b).unwrap();
+        let (alice, to_bob) = Session::alice(config, number, choices, GREETINGS, first, a).unwrap();
+        let (bob, to_alice) = Session::bob(config, number, clicks, GREETINGS, first, b).unwrap();
         let mut sessions = [alice, bob];
         let (mut outcome, mut held) = (Outcome::default(), None);
-        let mut todo: VecDeque<(usize, Step)> = first.into_iter().map(|s| (0, s)).collect();
-        todo.extend(second.into_iter().map(|s| (1, s)));
+        let mut todo: VecDeque<(usize, Step)> = to_bob.into_iter().map(|s| (0, s)).collect();
+        todo.extend(to_alice.into_iter().map(|s| (1, s)));
         while let Some((end, step)) = todo.pop_front() {
             match step {
                 Step::Send(bytes) => {
@@ -143,6 +144,79 @@ fn sessions_give_equal_authenticated_keys_block_after_block() {
     }
     assert_eq!(pair.auth[0].pool(AuthDirection::AToB).next_index(), 5 * 64);
     assert_eq!(pair.auth[1].pool(AuthDirection::BToA).next_index(), 5 * 64);
+}
+
+#[test]
+fn either_end_may_tag_first_and_the_other_one_holds_its_key() {
+    let mut pair = Pair::new(13);
+    for (number, first) in [AuthDirection::BToA, AuthDirection::AToB].into_iter().enumerate() {
+        pair.first = first;
+        let outcome = pair.run(2 * number as u64, |_, _, bytes| vec![bytes]);
+        assert_eq!(outcome.errors, []);
+        let [Some(a), Some(b)] = &outcome.keys else { panic!("{:?}", outcome.ends) };
+        assert!(a.ct_eq(b) && !a.is_empty());
+        // Without the confirmation the first has its key and the second holds it.
+        let confirmed = |bytes: Vec<u8>| if bytes[0] == 3 { vec![] } else { vec![bytes] };
+        let outcome = pair.run(2 * number as u64 + 1, |_, _, bytes| confirmed(bytes));
+        let place = usize::from(first == AuthDirection::BToA);
+        let key = outcome.keys[place].as_ref().unwrap();
+        assert!(outcome.keys[1 - place].is_none() && outcome.held.unwrap().ct_eq(key));
+    }
+    // Each waits for the other's tag: nobody has a key.
+    let config = small();
+    let choices = Choices::new(&config, [1, 2]);
+    let clicks = Link::new(&config, &choices, 3).collect();
+    let [a, b] = &mut pair.auth;
+    let second = |direction: AuthDirection| direction.reversed();
+    let (mut alice, _) =
+        Session::alice(&config, 9, choices, GREETINGS, second(AuthDirection::AToB), a).unwrap();
+    let (mut bob, steps) =
+        Session::bob(&config, 9, clicks, GREETINGS, second(AuthDirection::BToA), b).unwrap();
+    let mut todo: VecDeque<(usize, Step)> = steps.into_iter().map(|s| (1, s)).collect();
+    while let Some((end, step)) = todo.pop_front() {
+        let Step::Send(bytes) = step else { panic!("{step:?}") };
+        let mut steps = Vec::new();
+        match end {
+            0 => bob.receive(&bytes, b, &mut pair.rng, &mut steps).unwrap(),
+            _ => alice.receive(&bytes, a, &mut pair.rng, &mut steps).unwrap(),
+        }
+        todo.extend(steps.into_iter().map(|s| (1 - end, s)));
+    }
+}
+
+/// 248 blocks that break before their tags emptied a pool once.
+#[test]
+fn a_block_that_breaks_before_its_tags_costs_no_pad() {
+    let mut pair = Pair::new(12);
+    for number in 0..300 {
+        let outcome = pair.run(number, |_, _, _| vec![]);
+        assert!(outcome.keys.iter().all(Option::is_none));
+        // What a stranger can say: an abort.
+        let outcome = pair.run(1000 + number, |_, _, _| vec![vec![1, 12]]);
+        assert!(outcome.keys.iter().all(Option::is_none));
+    }
+    for auth in &pair.auth {
+        for direction in [AuthDirection::AToB, AuthDirection::BToA] {
+            assert_eq!(auth.pool(direction).next_index(), 0);
+        }
+    }
+    assert!(pair.run(9999, |_, _, bytes| vec![bytes]).keys.iter().all(Option::is_some));
+}
+
+#[test]
+fn the_longest_message_of_a_link_is_within_its_limit() {
+    for distance_km in [0.0, 20.0, 100.0] {
+        let config = DecoyConfig { distance_km, pulses_per_block: 3_000_000, ..Default::default() };
+        let choices = Choices::new(&config, [1, 2]);
+        let clicks: crqkd_quantum::decoy::Detections = Link::new(&config, &choices, 3).collect();
+        let secret = SecretBits::random(&mut ChaCha8Rng::seed_from_u64(1), 4096);
+        let auth = Authenticator::new(secret, AuthDirection::BToA, 0, 64).unwrap();
+        let first = AuthDirection::AToB;
+        let (_, steps) = Session::bob(&config, 0, clicks, GREETINGS, first, &auth).unwrap();
+        let [Step::Send(bytes)] = &steps[..] else { panic!("{steps:?}") };
+        let limit = config.longest_message();
+        assert!(bytes.len() < limit && limit < 6 * bytes.len() + 65_536, "{limit} {}", bytes.len());
+    }
 }
 
 #[test]
@@ -194,7 +268,9 @@ fn a_forged_tag_cannot_use_up_a_pool_nor_a_forged_confirmation_release_a_key() {
         }
         vec![bytes]
     });
-    assert!(matches!(outcome.errors[..], [SessionError::PadAhead { number: 3, index: 12_800 }]));
+    let [SessionError::Auth(AuthError::PadAhead { index: 12_800, .. })] = outcome.errors[..] else {
+        panic!("{:?}", outcome.errors)
+    };
     assert_eq!(pair.auth[1].pool(AuthDirection::AToB).next_index(), 0);
     let outcome = pair.run(4, |_, _, mut bytes| {
         if bytes[0] == 3 {

@@ -18,7 +18,7 @@ pub use reference::reference;
 
 use crqkd_air::AirConfig;
 use crqkd_channel_key::ChannelKeyConfig;
-use crqkd_forwarding::ForwardingConfig;
+use crqkd_forwarding::{ForwardingConfig, MAX_REQUEST};
 use crqkd_otp::OtpConfig;
 use crqkd_quantum::QuantumConfig;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ pub struct Scenario {
     /// One sentence for people.
     #[serde(default)]
     pub description: String,
-    /// Groups of quantum key that a pair of users asks for, 1..=1000000.
+    /// Groups of quantum key that a pair of users asks for, 1..=65536.
     #[serde(default = "default_groups")]
     pub groups: u32,
     /// The radio channel.
@@ -117,8 +117,8 @@ impl Scenario {
         named("forwarding", self.forwarding.validate())?;
         named("quantum", self.quantum.validate())?;
         self.agree()?;
-        if self.groups == 0 || self.groups > 1_000_000 {
-            return Err(("", format!("groups = {} is not in 1..=1000000", self.groups)));
+        if !(1..=MAX_REQUEST).contains(&self.groups) {
+            return Err(("", format!("groups = {} is not in 1..={MAX_REQUEST}", self.groups)));
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_key_without_a_section_is_refused_with_its_line() {
         let error = Scenario::parse("name = \"x\"\n\ngroups = 0\n", "x.toml").unwrap_err();
-        assert_eq!(error.to_string(), "x.toml:3: groups = 0 is not in 1..=1000000");
+        assert_eq!(error.to_string(), "x.toml:3: groups = 0 is not in 1..=65536");
         for name in ["", ".x", "a b", "a/b", &"x".repeat(101)] {
             let error = Scenario::parse(&format!("\nname = {name:?}"), "x.toml").unwrap_err();
             assert!(error.to_string().starts_with("x.toml:2: name is "), "{error}");

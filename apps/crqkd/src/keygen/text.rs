@@ -134,7 +134,10 @@ fn verdict_of_eve(eve: &Disagreement) -> String {
     };
     match found.verdict {
         Verdict::Chance if suspicious(found) => {
-            format!("may know something: the interval of her KDR leaves out chance, {}", percent(chance))
+            format!(
+                "may know something: the interval of her KDR leaves out chance, {}",
+                percent(chance)
+            )
         }
         Verdict::Chance => "no more than chance is seen in her bits".to_owned(),
         Verdict::TooFewProbes => "too few probes to tell".to_owned(),

@@ -3,6 +3,7 @@
 mod args;
 mod report;
 mod source;
+mod voice;
 
 pub(crate) use self::args::{EveArgs, QapArgs, UserArgs};
 
@@ -80,12 +81,21 @@ fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
     let settings = Settings::of(args, kind)?;
     let Settings { scenario, role, radio: spec, seed, .. } = &settings;
     let (role, seed) = (*role, *seed);
+    if seed.is_none() {
+        crqkd_node::private::keep_files_private();
+    }
     let recording = match settings.record.as_deref() {
         Some(dir) => Some((RunWriter::create(dir, &scenario.name).context("--record")?, dir)),
         None => None,
     };
     let mut outputs = Outputs::open(args.probes.as_deref(), settings.deliver.as_deref())?;
-    let quantum = settings.quantum()?;
+    let mut quantum = settings.quantum()?;
+    if let Some(store) = outputs.store() {
+        quantum.store = store;
+    }
+    if seed.is_none() && (recording.is_some() || args.probes.is_some()) {
+        warn_of_secrets();
+    }
     let run = seed.map(|seed| run_id(scenario, seed));
     let open = open_radio(spec, role.number(), run, settings.wire.as_ref())?;
     let options = RunOptions {
@@ -131,6 +141,7 @@ fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
         report.ignored_frames = end.ignored_frames;
     }
     fed.context("--keys")?;
+    report.conclude();
     report.print(args.json)?;
     Ok(if report.complete() { Outcome::Ok } else { Outcome::Missed })
 }
@@ -198,7 +209,14 @@ impl Settings {
             (Kind::Qap, Some(_), Some(_)) => bail!("--keys and --seed exclude each other"),
             (Kind::Qap, Some(dir), None) => {
                 drops = Some(Drops::open(dir, scenario.otp.k, scenario.groups)?);
-                store = Box::new(JournalStore::open(&dir.join("marks.jsonl"))?);
+                let marks = dir.join("marks.jsonl");
+                ensure!(
+                    marks.exists() || !has_claims(dir)?,
+                    "{}: it is missing, but key files have been read here: without it pads and groups would be used \
+                     again. Restore it, or begin with a new folder and new key files",
+                    marks.display()
+                );
+                store = Box::new(JournalStore::open(&marks)?);
             }
             (Kind::Qap, None, Some(seed)) => groups = source::simulated(scenario, role, seed)?,
             (Kind::Qap, None, None) => {
@@ -209,6 +227,20 @@ impl Settings {
         }
         Ok(Quantum { groups, drops, store })
     }
+}
+
+/// Whether key files of this folder have been read.
+fn has_claims(dir: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("--keys {}", dir.display()))?;
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(paths.any(|path| path.extension().is_some_and(|ending| ending == "claimed")))
+}
+
+/// What a radio of a real run receives is what its channel key is made of.
+fn warn_of_secrets() {
+    tracing::warn!(
+        "what is recorded here tells the channel key of this run: keep it secret, and destroy it when it has been used"
+    );
 }
 
 fn first(kind: Kind) -> Role {

@@ -1,5 +1,6 @@
 //! What a role says at its end.
 
+use super::voice::{Stage, Voice};
 use crate::json;
 use crate::progress;
 use crate::run::guarded;
@@ -8,15 +9,16 @@ use crqkd_air::Radio as Kind;
 use crqkd_blocks::messages::{FinalKey, ProbeData};
 use crqkd_flowgraphs::{Finished, Notice, Role, Running};
 use crqkd_forwarding::{Counters, Event};
+use crqkd_keys::Store;
+use crqkd_node::delivery::Delivery;
 use crqkd_node::radio::RadioSpec;
-use crqkd_recording::write_new_private;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroizing;
@@ -35,6 +37,14 @@ pub(super) struct NodeReport {
     /// Air time at the end, in seconds.
     pub(super) air_s: f64,
     ending: Option<String>,
+    /// Why a user has no key.
+    no_key: Option<&'static str>,
+    /// A frame of the other end has come.
+    #[serde(skip)]
+    contact: bool,
+    /// The request for groups was turned down.
+    #[serde(skip)]
+    refused: bool,
     /// Channel key of windows, the last ones (simulations only).
     windows: Latest<(u32, String)>,
     /// Groups of quantum key that were opened, the last ones: user, or eavesdropper (simulations only).
@@ -76,6 +86,10 @@ struct Made {
     windows: u64,
     groups: u64,
     keys: u64,
+    /// Groups that the other end of the link has acknowledged, or that were received.
+    handed_over: u64,
+    /// Blocks whose hashes differed at the two users.
+    unequal: u64,
 }
 
 #[derive(Serialize)]
@@ -103,6 +117,9 @@ impl NodeReport {
             authenticated: false,
             air_s: 0.0,
             ending: None,
+            no_key: None,
+            contact: false,
+            refused: false,
             windows: Latest::default(),
             groups: Latest::default(),
             keys: Latest::default(),
@@ -121,9 +138,18 @@ impl NodeReport {
     ) -> Result<Finished> {
         let bar = progress::bar(scenario.groups.into(), &format!("{}: groups", self.role));
         let direction = self.role.hears();
+        let (stop, voice) = (running.stop_handle(), Voice::start(&running, self.role));
         let finished = guarded(running, None, |_, notice| match notice {
             Notice::Event(event) => match event.event {
+                Event::Contact => {
+                    self.contact = true;
+                    voice.reached(Stage::Contact);
+                }
+                Event::RequestRefused { .. } => self.refused = true,
+                Event::BlockVerified { ok: false, .. } => self.made.unequal += 1,
                 Event::GroupAnswered { ok: true, .. } | Event::GroupTried { ok: true, .. } => {
+                    voice.reached(Stage::Groups);
+                    self.made.handed_over += 1;
                     bar.inc(1);
                 }
                 Event::GroupBurned { .. } => {
@@ -135,6 +161,10 @@ impl NodeReport {
             },
             Notice::Key(key) => {
                 outputs.key(&key);
+                if outputs.has_failed() {
+                    // The other end must not go on relying on this one.
+                    stop.stop();
+                }
                 let fingerprint = key.bits.fingerprint().to_string();
                 tracing::info!("key {} of {} bits: {fingerprint}", key.key, key.bits.len());
                 let shown = NodeKey {
@@ -159,6 +189,7 @@ impl NodeReport {
             }
             Notice::Window(_) => {}
         });
+        drop(voice);
         bar.finish_and_clear();
         outputs.finish()?;
         finished
@@ -168,6 +199,29 @@ impl NodeReport {
     pub(super) fn complete(&self) -> bool {
         let done = self.ending.as_deref() == Some("Done");
         done && (self.role.radio() != Kind::User || self.made.keys > 0)
+    }
+
+    /// Finds out why a user has no key.
+    pub(super) fn conclude(&mut self) {
+        if self.role.radio() != Kind::User || self.made.keys > 0 {
+            return;
+        }
+        self.no_key = Some(match &self.made {
+            _ if !self.contact => "there was no contact with the access point",
+            _ if self.refused => {
+                "the access points turned the request down: more groups than one request may have, or another pair is served"
+            }
+            made if made.unequal > 0 => {
+                "the users' groups differ: have the access points different key files, or different scenarios?"
+            }
+            Made { windows: 0, .. } => {
+                "no window of channel key was made: too few probes came through"
+            }
+            made if made.handed_over == 0 => {
+                "no group was handed over: no quantum key at the access points, or not the same at both"
+            }
+            _ => "too few groups were there at both users when the run ended",
+        });
     }
 
     pub(super) fn print(&self, json: bool) -> Result<()> {
@@ -185,6 +239,9 @@ impl NodeReport {
             let NodeKey { key_id, bits, groups, fingerprint, .. } = key;
             writeln!(out, "key {key_id} ({bits} bits of {groups} groups): {fingerprint}")?;
         }
+        if let Some(why) = self.no_key {
+            writeln!(out, "no key: {why}")?;
+        }
         let keys = if self.simulated { "simulated keys, " } else { "" };
         writeln!(out, "{keys}unauthenticated messages, secrecy not accounted")?;
         Ok(())
@@ -194,7 +251,7 @@ impl NodeReport {
 /// Files that a role writes while it runs.
 pub(super) struct Outputs {
     probes: Option<BufWriter<File>>,
-    deliver: Option<PathBuf>,
+    deliver: Option<Delivery>,
     /// Groups of quantum key that are still to be read; a burned one is replaced.
     pub(super) wanted: Option<Arc<AtomicUsize>>,
     /// The first failure; nothing is written after it.
@@ -208,11 +265,8 @@ impl Outputs {
             let file = File::create(path).with_context(|| format!("{}", path.display()))?;
             Ok(BufWriter::new(file))
         };
-        if let Some(dir) = deliver {
-            fs::create_dir_all(dir).with_context(|| format!("--deliver {}", dir.display()))?;
-        }
         let probes = probes.map(create).transpose()?;
-        let deliver = deliver.map(Path::to_owned);
+        let deliver = deliver.map(Delivery::open).transpose().context("--deliver")?;
         Ok(Outputs { probes, deliver, wanted: None, failed: Ok(()) })
     }
 
@@ -236,12 +290,22 @@ impl Outputs {
         self.failed = writeln!(file, "{line}").context("--probes");
     }
 
-    /// A key has its name only when it is whole.
+    /// Where a user's promises are kept, if keys are delivered.
+    pub(super) fn store(&self) -> Option<Box<dyn Store + Send>> {
+        let delivery = self.deliver.as_ref()?;
+        Some(Box::new(delivery.store()))
+    }
+
+    /// A key has its name only when it is whole. The first failure is the end of the role.
     fn key(&mut self, key: &FinalKey) {
-        let (Some(dir), true) = (&self.deliver, self.failed.is_ok()) else { return };
-        let whole = dir.join(format!("{}.key", key.key));
+        let (Some(delivery), true) = (&self.deliver, self.failed.is_ok()) else { return };
         let bytes = Zeroizing::new(key.bits.expose().to_bytes());
-        self.failed = write_new_private(&whole, &bytes).context("--deliver");
+        self.failed = delivery.deliver(key.key, &bytes).map(drop).context("--deliver");
+    }
+
+    /// Something could not be written.
+    fn has_failed(&self) -> bool {
+        self.failed.is_err()
     }
 
     fn finish(&mut self) -> Result<()> {

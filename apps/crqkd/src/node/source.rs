@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 use crqkd_flowgraphs::{Role, Supplier};
 use crqkd_keys::Group;
 use crqkd_node::key_files::KeyFiles;
+use crqkd_node::waiting::Waiting;
 use crqkd_quantum::KeySource;
 use crqkd_scenario::Scenario;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -30,6 +31,7 @@ pub(super) fn simulated(scenario: &Scenario, role: Role, seed: u64) -> Result<Ve
 /// is read is lost when the process dies.
 pub(super) struct Drops {
     files: KeyFiles,
+    folder: PathBuf,
     wanted: Arc<AtomicUsize>,
 }
 
@@ -39,7 +41,12 @@ impl Drops {
         let files =
             KeyFiles::new(dir, group_bits).with_context(|| format!("--keys {}", dir.display()))?;
         let groups = groups as usize;
-        Ok(Drops { files, wanted: Arc::new(AtomicUsize::new(groups + (groups / 4).max(2))) })
+        let folder = dir.to_owned();
+        Ok(Drops {
+            files,
+            folder,
+            wanted: Arc::new(AtomicUsize::new(groups + (groups / 4).max(2))),
+        })
     }
 
     /// Groups that are still to be read; may be raised.
@@ -50,9 +57,10 @@ impl Drops {
     /// Feeds the role from a thread, until that is dropped.
     pub(super) fn feed(self, supplier: Supplier) -> Feeding {
         let over = Arc::new(AtomicBool::new(false));
-        let Drops { mut files, wanted } = self;
+        let Drops { mut files, wanted, folder } = self;
         let ended = Arc::clone(&over);
         let thread = std::thread::spawn(move || -> Result<()> {
+            let mut waiting = Waiting::new();
             while !ended.load(Ordering::SeqCst) {
                 let mut groups = Vec::new();
                 while groups.len() < wanted.load(Ordering::SeqCst)
@@ -61,12 +69,17 @@ impl Drops {
                     groups.push(group);
                 }
                 wanted.fetch_sub(groups.len(), Ordering::SeqCst);
+                if !groups.is_empty() || wanted.load(Ordering::SeqCst) == 0 {
+                    waiting = Waiting::new();
+                }
+                waiting
+                    .say(|| format!("waiting for key files, NUMBER.key in {}", folder.display()));
                 if !groups.is_empty() && !supplier.supply(groups) {
                     break;
                 }
                 std::thread::park_timeout(LOOK);
             }
-            Ok(())
+            Ok(files.put_back()?)
         });
         Feeding { over, thread: Some(thread) }
     }

@@ -22,6 +22,7 @@ use crqkd_air::medium::{Air, Promises};
 use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
 use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::Runtime;
+use std::collections::VecDeque;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -37,8 +38,12 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(5);
 /// How long a client may take to read its last messages.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Connections at once; a place takes at most two.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections that may be about to say hello side by side; the one that has waited longest makes room.
+const MAX_PENDING: usize = 32;
+/// How long no connection is accepted after the system had no room for one.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// Largest amplitude of a sample on the air; bursts have unit power.
+const MAX_AMPLITUDE: f32 = 1000.0;
 
 /// A radio's messages on the wire; the air does not look inside.
 pub type WireBytes = Vec<u8>;
@@ -47,6 +52,8 @@ pub type WireBytes = Vec<u8>;
 pub struct Place {
     /// Its number.
     pub number: u16,
+    /// What people call it.
+    pub name: String,
     /// It cannot transmit.
     pub receiver: bool,
     /// There is a wire to another radio.
@@ -95,6 +102,7 @@ struct Claims {
 
 struct Seat {
     number: u16,
+    name: String,
     receiver: bool,
     wired: bool,
     /// Until the pump takes it.
@@ -112,7 +120,16 @@ struct Shared {
     /// When the first sample was handed out.
     begun: OnceLock<Instant>,
     pumps: Mutex<Vec<JoinHandle<()>>>,
+    /// Connections that have not said hello, the oldest first.
+    pending: Mutex<VecDeque<Pending>>,
     noticed: Box<dyn Fn(Noticed) + Send + Sync>,
+}
+
+/// A connection that has not said hello.
+struct Pending {
+    number: u64,
+    since: Instant,
+    stream: Stream,
 }
 
 /// An air that listens for its radios.
@@ -134,6 +151,7 @@ impl AirServer {
     ) -> io::Result<Self> {
         let seat = |place: Place| Seat {
             number: place.number,
+            name: place.name,
             receiver: place.receiver,
             wired: place.wired,
             radio: Some(place.radio),
@@ -149,6 +167,7 @@ impl AirServer {
             options,
             begun: OnceLock::new(),
             pumps: Mutex::new(Vec::new()),
+            pending: Mutex::default(),
             noticed,
         });
         Ok(AirServer { listener: address.listen()?, shared })
@@ -164,32 +183,32 @@ impl AirServer {
 
     /// Serves until every radio has left, or `stop` says so; all connections are closed then.
     ///
-    /// # Errors
-    /// When no more connections can be accepted.
-    pub fn run(self, mut stop: impl FnMut() -> bool) -> io::Result<()> {
-        let connections = Arc::new(());
-        let result = loop {
+    /// A connection for which the system has no room is refused, and serving goes on.
+    pub fn run(self, mut stop: impl FnMut() -> bool) {
+        for number in 0.. {
             if stop() || self.shared.seats().iter().all(|seat| seat.left) {
-                break Ok(());
+                break;
             }
-            match self.listener.accept() {
-                Ok(Some(_)) if Arc::strong_count(&connections) > MAX_CONNECTIONS => {}
-                Ok(Some(stream)) => {
-                    let (shared, count) = (Arc::clone(&self.shared), Arc::clone(&connections));
-                    let served = std::thread::Builder::new().spawn(move || {
-                        serve(&shared, stream);
-                        drop(count);
-                    });
-                    if let Err(error) = served {
-                        (self.shared.noticed)(Noticed::Refused(format!("no thread: {error}")));
-                    }
-                }
-                Ok(None) => std::thread::sleep(TICK),
+            self.shared.drop_silent();
+            let accepted = self.listener.accept().and_then(|stream| {
+                let Some(stream) = stream else { return Ok(false) };
+                self.shared.wait_for_hello(number, &stream)?;
+                let shared = Arc::clone(&self.shared);
+                std::thread::Builder::new().spawn(move || serve(&shared, number, stream))?;
+                Ok(true)
+            });
+            match accepted {
+                Ok(true) => {}
+                Ok(false) => std::thread::sleep(TICK),
                 // Its client has gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => break Err(error),
+                Err(error) => {
+                    self.shared.has_said_hello(number);
+                    (self.shared.noticed)(Noticed::Refused(error.to_string()));
+                    std::thread::sleep(BACK_OFF);
+                }
             }
-        };
+        }
         for seat in self.shared.seats().iter() {
             seat.tx.leave();
         }
@@ -197,13 +216,43 @@ impl AirServer {
         for seat in self.shared.seats().iter() {
             [&seat.claims.samples, &seat.claims.wire].into_iter().flatten().for_each(Stream::close);
         }
-        result
     }
 }
 
 impl Shared {
     fn seats(&self) -> MutexGuard<'_, Vec<Seat>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, VecDeque<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a new connection. When too many are silent the oldest is dropped: a hello takes milliseconds.
+    fn wait_for_hello(&self, number: u64, stream: &Stream) -> io::Result<()> {
+        let stream = stream.another()?;
+        let mut pending = self.pending();
+        while pending.len() >= MAX_PENDING
+            && let Some(oldest) = pending.pop_front()
+        {
+            refuse(&oldest.stream, "too many connections wait to say hello");
+        }
+        pending.push_back(Pending { number, since: Instant::now(), stream });
+        Ok(())
+    }
+
+    /// Drops connections that have been silent, or dripping, for too long.
+    fn drop_silent(&self) {
+        let mut pending = self.pending();
+        while pending.front().is_some_and(|oldest| oldest.since.elapsed() > HELLO_TIMEOUT)
+            && let Some(oldest) = pending.pop_front()
+        {
+            refuse(&oldest.stream, "no hello in time");
+        }
+    }
+
+    fn has_said_hello(&self, number: u64) {
+        self.pending().retain(|pending| pending.number != number);
     }
 
     /// Lets the clients have their last messages; one that does not read them is not waited for.
@@ -229,16 +278,17 @@ impl Shared {
             }
         }
         let mut seats = self.seats();
-        let here: Vec<String> = seats.iter().map(|seat| seat.number.to_string()).collect();
+        let here: Vec<String> =
+            seats.iter().map(|seat| format!("{} ({})", seat.name, seat.number)).collect();
         let seat = seats.iter_mut().find(|seat| seat.number == hello.radio);
         let Some(seat) = seat else {
-            return Err(format!("no radio {} here, only {}", hello.radio, here.join(", ")));
+            return Err(format!("no radio {} on this air, only {}", hello.radio, here.join(", ")));
         };
         if seat.left {
-            return Err(format!("radio {} has left the air", seat.number));
+            return Err(format!("{} has left the air; a new run needs a new air", seat.name));
         }
         if hello.part == Part::Wire && !seat.wired {
-            return Err(format!("radio {} has no wire", seat.number));
+            return Err(format!("{} has no wire", seat.name));
         }
         let taken = match hello.part {
             Part::Whole => seat.claims.samples.is_some() || seat.claims.wire.is_some(),
@@ -246,7 +296,7 @@ impl Shared {
             Part::Wire => seat.claims.wire.is_some() || seat.claims.whole,
         };
         if taken {
-            return Err(format!("radio {} is taken", seat.number));
+            return Err(format!("the place of {} is taken", seat.name));
         }
         let another = || stream.another().map_err(|error| error.to_string());
         match hello.part {
@@ -323,12 +373,14 @@ struct Claimed {
 }
 
 /// One connection, to its end.
-fn serve(shared: &Arc<Shared>, mut stream: Stream) {
+fn serve(shared: &Arc<Shared>, connection: u64, mut stream: Stream) {
     let (mut buffer, mut emitter) = (Vec::new(), Emitter::default());
-    let (hello, claimed) = match greet(shared, &mut stream, &mut buffer) {
+    let greeted = greet(shared, &mut stream, &mut buffer);
+    shared.has_said_hello(connection);
+    let (hello, claimed) = match greeted {
         Ok(claimed) => claimed,
         Err(reason) => {
-            let _ = stream.write_all(emitter.server(&FromServer::Refused(reason.clone())));
+            refuse(&stream, &reason);
             (shared.noticed)(Noticed::Refused(reason));
             stream.close();
             return;
@@ -359,6 +411,16 @@ fn serve(shared: &Arc<Shared>, mut stream: Stream) {
         let _ = stream.write_all(emitter.server(&shared.goodbye(number))); // it may be gone
         stream.close();
     }
+}
+
+/// Tells a client why it is not taken, and closes; one that does not read is not waited for.
+fn refuse(stream: &Stream, reason: &str) {
+    let mut emitter = Emitter::default();
+    if let Ok(mut stream) = stream.another() {
+        let _ = stream.write_timeout(Some(TICK));
+        let _ = stream.write_all(emitter.server(&FromServer::Refused(reason.to_owned())));
+    }
+    stream.close();
 }
 
 /// The client's first message, and the place that it is given.
@@ -396,7 +458,15 @@ fn listen(
         let message = FromRadio::parse(buffer).map_err(|error| error.to_string())?;
         let (samples, wire) = (part != Part::Wire, part != Part::Samples);
         let done = match message {
-            FromRadio::Transmit { start, samples: burst } if samples => tx.send_at(start, burst),
+            FromRadio::Transmit { start, samples: burst } if samples => {
+                let within =
+                    |s: &Complex32| s.re.abs() <= MAX_AMPLITUDE && s.im.abs() <= MAX_AMPLITUDE;
+                // Not a number is not within either.
+                if !burst.iter().all(within) {
+                    return Err(format!("a sample beyond an amplitude of {MAX_AMPLITUDE}"));
+                }
+                tx.send_at(start, burst)
+            }
             FromRadio::Listen { from, to } if samples => tx.listen(from, to),
             FromRadio::ListenUntil(at) if samples => tx.listen_until(at),
             FromRadio::Wire { to, arrival, bytes } if wire => tx.wire(to, arrival, bytes),

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Where an air server is: `host:port`, or the path of a Unix socket (anything with a `/`).
@@ -85,18 +86,33 @@ impl Address {
                 Ok(Listener::Tcp(listener))
             }
             Address::Unix(path) => {
-                if let Err(error) = UnixStream::connect(path) {
-                    if error.kind() == io::ErrorKind::ConnectionRefused {
-                        std::fs::remove_file(path)?;
-                    }
-                } else {
-                    return Err(io::ErrorKind::AddrInUse.into());
-                }
+                remove_dead_socket(path)?;
                 let listener = UnixListener::bind(path)?;
                 listener.set_nonblocking(true)?;
                 Ok(Listener::Unix(listener, path.clone()))
             }
         }
+    }
+}
+
+/// Removes what a dead server has left behind: a socket, and nothing else, on which nobody answers.
+fn remove_dead_socket(path: &Path) -> io::Result<()> {
+    let about = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        about => about?,
+    };
+    if !about.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is something that is no socket: it is left as it is",
+        ));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
@@ -181,6 +197,17 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.set_read_timeout(timeout),
             Stream::Unix(stream) => stream.set_read_timeout(timeout),
+        }
+    }
+
+    /// How long a write may wait.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_write_timeout(timeout),
+            Stream::Unix(stream) => stream.set_write_timeout(timeout),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Command-line arguments, for the program to flatten into its own.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::secret::MIN_SECRET_BYTES;
 use crate::number::{real, whole};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -62,16 +62,16 @@ impl LinkArgs {
 #[derive(Debug, Clone, Args)]
 #[group(id = "address", required = true)]
 pub struct EndArgs {
-    /// Connect to the other end, again and again until it answers.
+    /// Connect to the other end, HOST:PORT, again and again until it answers.
+    #[arg(long, value_name = "ADDR", group = "address", conflicts_with = "listen")]
+    pub connect: Option<String>,
+    /// Wait for the other end to connect, at HOST:PORT.
     #[arg(long, value_name = "ADDR", group = "address")]
-    pub connect: Option<SocketAddr>,
-    /// Wait for the other end to connect.
-    #[arg(long, value_name = "ADDR", group = "address")]
-    pub listen: Option<SocketAddr>,
-    /// Directory of this end's journal and keys; made when it is missing.
+    pub listen: Option<String>,
+    /// Directory of this end's journal and keys; made when it is missing. It belongs to the secret that it was begun with.
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Start-up secret, the same file at both ends (see `qkd secret`).
+    /// Start-up secret, the same at both ends (see `qkd secret`). The directory takes a copy, and the file is marked as used.
     #[arg(long, value_name = "FILE")]
     pub secret: PathBuf,
     /// Blocks to attempt before Alice ends the link; 0 means no end.
@@ -80,7 +80,8 @@ pub struct EndArgs {
     /// Alice: generate all blocks before connecting, so that generation does not count.
     #[arg(long)]
     pub pregenerate: bool,
-    /// Tags kept back in each pool.
+    /// Tags kept back in each pool: below that no block begins. To go on all the same, start both ends with fewer; a block
+    /// that gives a key brings two tags each way.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole::<u64>(0, 1_000_000))]
     pub reserve_tags: u64,
     /// Seconds of silence after which a connection is given up.
@@ -96,8 +97,8 @@ pub struct EndArgs {
 pub struct SecretArgs {
     /// File to write; it must not exist.
     pub file: PathBuf,
-    /// Bytes of it, 64 to 16777216: 4096 are about 500 tags.
-    #[arg(long, default_value_t = 4096, value_parser = whole::<usize>(64, 1 << 24))]
+    /// Bytes of it, 112 to 16777216: 4096 are about 500 tags.
+    #[arg(long, default_value_t = 4096, value_parser = whole::<usize>(MIN_SECRET_BYTES as u64, 1 << 24))]
     pub bytes: usize,
 }
 

@@ -1,31 +1,38 @@
 //! [`run_alice`], [`run_bob`]: an end of the link as a process.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use crqkd_bits::TagHash;
-use crqkd_keys::{AuthDirection, Authenticator};
-use crqkd_quantum::decoy::{DecoyConfig, Session, SessionEnd, Step};
-use crqkd_recording::write_new_private;
+use crqkd_bits::SecretBits;
+use crqkd_keys::{AuthDirection, AuthError};
+use crqkd_quantum::decoy::{
+    DecoyConfig, EpsError, KeyAccount, LengthRule, Session, SessionEnd, SessionError, Step,
+};
 use rand::rngs::OsRng;
-use rand::{SeedableRng, TryRngCore};
-use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::args::{EndArgs, SecretArgs};
+use super::args::EndArgs;
 use super::fibre::{Detectors, PhotonBlock};
+use super::greeting::{Agreed, Fatal, Greeting, Mismatch};
+use super::handshake::{farewell, is_farewell};
 use super::line::{Connector, Line};
 use super::record::Ledger;
+use super::secret::{self, StartupSecret};
+use super::source::BlockSource;
 use super::state::KeyState;
 use crate::frames::Frames;
+use crate::journal::StorageError;
+use crate::stop;
 
 /// What an end has done, for people and programs. Nothing in it is secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
+    /// The fibre is simulated: the keys are known to whoever listens to it.
+    pub simulated: bool,
     /// Blocks attempted in this process.
     pub blocks: u64,
     /// Keys released in this process.
@@ -50,42 +57,24 @@ pub struct EndReport {
     pub rounds: u64,
     /// Disclosed bits over the Shannon limit in the last block.
     pub efficiency: Option<f64>,
+    /// What all keys of the link so far fail with together, at most.
+    pub eps_link: Option<f64>,
 }
 
 /// Frames beside those of a session, whose first bytes are below 16.
-const HELLO: u8 = 16;
 const BEGIN: u8 = 17;
 const BYE: u8 = 18;
+/// Alice is still there: the light of the next block is being made.
+const WAIT: u8 = 19;
+
+/// The longest of these.
+const LONGEST_CONTROL: usize = 64;
 
 /// Blocks whose clicks may be generated beforehand: a few megabytes each.
 const MOST_PREGENERATED: u64 = 1000;
 
-/// How many block numbers the other end may be ahead: they are unauthenticated then, and must not run out.
-const MOST_AHEAD: u64 = 1 << 16;
-
-/// What the ends tell each other when a connection is made. None of it is trusted: it can only stop them.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Hello {
-    own: AuthDirection,
-    /// SHA-256 of the link's parameters.
-    link: String,
-    next_block: u64,
-    /// The last block whose key this end has released, and the first bits of that key.
-    last_released: Option<(u64, u64)>,
-    /// First unused pad bit of each pool, A to B first.
-    pads: [u64; 2],
-}
-
-/// Writes a start-up secret from the operating system's generator.
-///
-/// # Errors
-/// A file that exists or cannot be written.
-pub fn write_secret(args: &SecretArgs) -> Result<()> {
-    let mut bytes = zeroize::Zeroizing::new(vec![0u8; args.bytes]);
-    OsRng.try_fill_bytes(&mut bytes).context("the operating system's generator")?;
-    Ok(write_new_private(&args.file, &bytes)?)
-}
+/// Attempts to tell Bob that the link is over before Alice ends without that.
+const FAREWELLS: u32 = 5;
 
 /// Alice: sends pulses, block after block, until as many were attempted as asked for.
 ///
@@ -99,16 +88,25 @@ pub fn run_alice(args: &EndArgs) -> Result<EndReport> {
         );
     }
     let mut end = End::open(args, AuthDirection::AToB)?;
-    let source = BlockSource::new(args, &end.config)?;
-    end.report.generation_s = source.generation_s;
-    let mut connector = Connector::new(args)?;
-    while args.blocks == 0 || end.report.blocks < args.blocks {
-        let mut line = connector.line()?;
-        let result = end.alice_line(&mut line, args, &source);
+    let mut source = BlockSource::new(args, &end.config)?;
+    end.report.generation_s = source.generation_s();
+    let mut connector = Connector::new(args, &end.secret)?;
+    let mut farewells = 0;
+    while let Some(mut line) = connector.line(&end.secret, &end.greeting()?)? {
+        let before = end.report.blocks;
+        let result = end.alice_line(&mut line, args, &mut source);
         end.report.classical_bytes += line.classical.bytes();
-        match result {
-            Ok(()) => break,
-            Err(error) => end.broken(error)?,
+        let Err(error) = result else { break };
+        end.broken(error)?;
+        if end.wants_more(args) {
+            end.served(&mut connector, before);
+        } else {
+            farewells += 1;
+            if farewells == FAREWELLS {
+                warn!("Bob could not be told that the link is over");
+                break;
+            }
+            connector.was_of_no_use();
         }
     }
     Ok(end.finish())
@@ -123,37 +121,41 @@ pub fn run_bob(args: &EndArgs) -> Result<EndReport> {
         bail!("--pregenerate is for alice: bob sends no pulses");
     }
     let mut end = End::open(args, AuthDirection::BToA)?;
-    let mut connector = Connector::new(args)?;
-    loop {
-        let Line { mut classical, fibre } = connector.line()?;
-        let result = end.bob_line(&mut classical, fibre);
+    let mut connector = Connector::new(args, &end.secret)?;
+    while let Some(line) = connector.line(&end.secret, &end.greeting()?)? {
+        let before = end.report.blocks;
+        let Line { mut classical, fibre, key, ours, theirs } = line;
+        let result = end
+            .agree(&ours, &theirs)
+            .and_then(|met| end.bob_line(&mut classical, fibre, &met, &key));
         end.report.classical_bytes += classical.bytes();
         match result {
             Ok(()) => break,
             Err(error) => end.broken(error)?,
         }
+        end.served(&mut connector, before);
     }
     Ok(end.finish())
 }
 
-/// Something that no new connection helps against.
-#[derive(Debug)]
-struct Fatal;
-
-impl std::fmt::Display for Fatal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the link cannot go on")
-    }
+/// What was settled when a connection was made.
+struct Met {
+    agreed: Agreed,
+    /// Alice's greeting and Bob's.
+    greetings: [Vec<u8>; 2],
 }
 
 struct End {
     config: DecoyConfig,
+    rule: LengthRule,
+    secret: Arc<StartupSecret>,
     state: KeyState,
-    rng: ChaCha20Rng,
+    /// This end calls the other, and does not wait to be called.
+    calls: bool,
+    /// A tag of the other end was checked since the start.
+    fresh: bool,
     /// The block under way.
     block: Option<u64>,
-    /// What was said when the connection was made, Alice's and Bob's.
-    greetings: [Vec<u8>; 2],
     report: EndReport,
     started: Option<Instant>,
 }
@@ -161,58 +163,124 @@ struct End {
 impl End {
     fn open(args: &EndArgs, own: AuthDirection) -> Result<Self> {
         let config = args.link.resolve()?;
-        let secret = std::fs::read(&args.secret)
-            .with_context(|| format!("reading {}", args.secret.display()))?;
-        let secret = zeroize::Zeroizing::new(secret);
-        let tag_bits = Authenticator::TAG_BITS;
-        let state = KeyState::open(&args.dir, &secret, own, args.reserve_tags, tag_bits)?;
-        // Shuffles, hash keys and Toeplitz seeds: a strong generator, seeded by the operating system.
-        let mut seed = zeroize::Zeroizing::new([0u8; 32]);
-        OsRng.try_fill_bytes(&mut *seed).context("the operating system's generator")?;
+        let rule = LengthRule::new(&config);
+        let dir = &args.dir;
+        std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+        let secret = secret::take(dir, &args.secret, own)?;
+        let named = (&secret.id[..], secret.pads());
+        let state = KeyState::open(dir, named, own, args.reserve_tags, &rule)?;
+        let report = EndReport { simulated: true, ..EndReport::default() };
+        let secret = Arc::new(secret);
+        let calls = args.connect.is_some();
         Ok(Self {
             config,
+            rule,
+            secret,
             state,
-            rng: ChaCha20Rng::from_seed(*seed),
+            calls,
+            fresh: false,
             block: None,
-            greetings: [Vec::new(), Vec::new()],
-            report: EndReport::default(),
+            report,
             started: None,
         })
     }
 
-    fn alice_line(&mut self, line: &mut Line, args: &EndArgs, source: &BlockSource) -> Result<()> {
-        let mut block = self.greet(&mut line.classical)?;
-        // Light that is under way already. What a broken connection loses of it is not sent again.
+    fn wants_more(&self, args: &EndArgs) -> bool {
+        args.blocks == 0 || self.report.blocks < args.blocks
+    }
+
+    /// After a line that broke: the next one at once if it was of use.
+    fn served(&self, connector: &mut Connector, before: u64) {
+        if self.report.blocks > before {
+            connector.served();
+        } else {
+            connector.was_of_no_use();
+        }
+    }
+
+    fn greeting(&self) -> Result<Greeting> {
+        let pads = [AuthDirection::AToB, AuthDirection::BToA]
+            .map(|direction| self.state.auth.pool(direction).next_index());
+        Ok(Greeting {
+            own: self.state.own(),
+            link: hex::encode(Sha256::digest(serde_json::to_vec(&self.config)?)),
+            next_block: self.state.next_block(),
+            last_released: self.state.last_released(),
+            held: self.state.held_block(),
+            pads,
+            fresh: self.fresh,
+        })
+    }
+
+    /// Compares what the two ends say of themselves, and settles a held key.
+    fn agree(&mut self, ours: &[u8], theirs: &[u8]) -> Result<Met> {
+        let greeting = Greeting::from_bytes(ours)?;
+        let agreed = greeting.agree(&Greeting::from_bytes(theirs)?, self.state.held())?;
+        // Released on proof only. Without one the key stays held until a transcript is authenticated that has these
+        // greetings in it.
+        if agreed.release_held {
+            let ledger = self.state.release_held()?;
+            self.count(&ledger);
+        }
+        let greetings = match greeting.own {
+            AuthDirection::AToB => [ours.to_vec(), theirs.to_vec()],
+            AuthDirection::BToA => [theirs.to_vec(), ours.to_vec()],
+        };
+        Ok(Met { agreed, greetings })
+    }
+
+    fn alice_line(
+        &mut self,
+        line: &mut Line,
+        args: &EndArgs,
+        source: &mut BlockSource,
+    ) -> Result<()> {
+        let met = self.agree(&line.ours, &line.theirs)?;
+        let mut block = met.agreed.next_block;
+        // Light that is under way already. What a broken connection loses of it is made again.
         let mut ahead = None;
-        while args.blocks == 0 || self.report.blocks < args.blocks {
+        while self.wants_more(args) && !stop::requested() {
             let photons = match ahead.take() {
                 Some(photons) => photons,
-                None => send_light(source.next()?, line)?,
+                None => send_light(wait_for_light(source, line)?, line)?,
             };
             self.begin(block)?;
             line.classical.send(&[&[BEGIN][..], &block.to_be_bytes()].concat())?;
             let choices = photons.choices(&self.config);
-            let greetings = [&self.greetings[0][..], &self.greetings[1]];
+            let (greetings, first) = (greetings(&met), met.agreed.first);
             let (session, steps) =
-                Session::alice(&self.config, block, choices, greetings, &mut self.state.auth)
-                    .map_err(|e| anyhow!(e).context(Fatal))?;
-            if args.blocks == 0 || self.report.blocks < args.blocks {
+                Session::alice(&self.config, block, choices, greetings, first, &self.state.auth)?;
+            if self.wants_more(args) {
                 ahead = source.ready().map(|photons| send_light(photons, line)).transpose()?;
             }
-            self.drive(session, steps, &mut line.classical)?;
+            let result = self.drive(session, steps, &mut line.classical);
+            if result.is_err() && ahead.is_some() {
+                source.lost();
+            }
+            result?;
             block += 1;
         }
-        line.classical.send(&[BYE])?;
+        if ahead.is_some() {
+            source.lost();
+        }
+        line.classical.send(&[&[BYE][..], &farewell(&line.key)].concat())?;
         Ok(())
     }
 
-    fn bob_line(&mut self, classical: &mut Frames, fibre: Frames) -> Result<()> {
-        let mut next = self.greet(classical)?;
-        let detectors = Detectors::new(fibre, self.config.pulses_per_block)?;
+    fn bob_line(
+        &mut self,
+        classical: &mut Frames,
+        fibre: Frames,
+        met: &Met,
+        key: &[u8; 32],
+    ) -> Result<()> {
+        let mut next = met.agreed.next_block;
+        let detectors = Detectors::new(fibre, &self.config)?;
         loop {
-            let frame = classical.receive()?;
+            let frame = classical.receive(LONGEST_CONTROL)?;
             let block = match frame.split_first() {
-                Some((&BYE, [])) => return Ok(()),
+                Some((&BYE, proof)) if is_farewell(key, proof) => return Ok(()),
+                Some((&WAIT, [])) => continue,
                 Some((&BEGIN, number)) => number.try_into().map(u64::from_be_bytes)?,
                 _ => bail!("not the beginning of a block"),
             };
@@ -220,81 +288,13 @@ impl End {
                 bail!("block {block} begins, {next} was expected");
             }
             next += 1;
+            let detections = detectors.next(classical)?;
             self.begin(block)?;
-            let detections = detectors.next()?;
-            let greetings = [&self.greetings[0][..], &self.greetings[1]];
+            let (greetings, first) = (greetings(met), met.agreed.first);
             let (session, steps) =
-                Session::bob(&self.config, block, detections, greetings, &mut self.state.auth)
-                    .map_err(|e| anyhow!(e).context(Fatal))?;
+                Session::bob(&self.config, block, detections, greetings, first, &self.state.auth)?;
             self.drive(session, steps, classical)?;
         }
-    }
-
-    /// Compares journals with the other end, settles a held key, and agrees on the next block's number.
-    fn greet(&mut self, classical: &mut Frames) -> Result<u64> {
-        let pads = [AuthDirection::AToB, AuthDirection::BToA]
-            .map(|direction| self.state.auth.pool(direction).next_index());
-        let ours = Hello {
-            own: self.state.own(),
-            link: hex::encode(Sha256::digest(serde_json::to_vec(&self.config)?)),
-            next_block: self.state.next_block(),
-            last_released: self.state.last_released(),
-            pads,
-        };
-        let said = [&[HELLO][..], &serde_json::to_vec(&ours)?].concat();
-        classical.send(&said)?;
-        let frame = classical.receive()?;
-        let Some((&HELLO, json)) = frame.split_first() else { bail!("no greeting") };
-        let theirs: Hello = serde_json::from_slice(json).context("in the greeting")?;
-        if theirs.own == ours.own {
-            return Err(anyhow!("both ends are {:?}", ours.own).context(Fatal));
-        }
-        if theirs.link != ours.link {
-            return Err(anyhow!("the two ends have different links configured").context(Fatal));
-        }
-        self.check_pads(&ours, &theirs)?;
-        // Released on proof only. Without one the key stays held until a transcript is authenticated that has these
-        // greetings in it.
-        if self.state.held().is_some() && self.state.held() == theirs.last_released {
-            self.release_held()?;
-        }
-        // Bob never releases what Alice has not; an end that is behind was restored from an old copy.
-        let block = |last: Option<(u64, u64)>| last.map(|(block, _)| block);
-        let (alice, bob) = match ours.own {
-            AuthDirection::AToB => (block(ours.last_released), block(theirs.last_released)),
-            AuthDirection::BToA => (block(theirs.last_released), block(self.state.last_released())),
-        };
-        if bob > alice {
-            let error = anyhow!("Bob has released block {bob:?}, Alice only {alice:?}");
-            return Err(error.context("restored from an old copy?").context(Fatal));
-        }
-        let next = ours.next_block.max(theirs.next_block);
-        if next - ours.next_block > MOST_AHEAD {
-            bail!("the other end is at block {next}, this one at {}", ours.next_block);
-        }
-        self.greetings = match ours.own {
-            AuthDirection::AToB => [said, frame],
-            AuthDirection::BToA => [frame, said],
-        };
-        Ok(next)
-    }
-
-    /// Whoever sends under a pool must know of every pad that the other end has seen.
-    fn check_pads(&self, ours: &Hello, theirs: &Hello) -> Result<()> {
-        let (own, other) = if ours.own == AuthDirection::AToB { (0, 1) } else { (1, 0) };
-        for (sender, receiver, who) in [
-            (ours.pads[own], theirs.pads[own], "this end"),
-            (theirs.pads[other], ours.pads[other], "the other end"),
-        ] {
-            if receiver > sender {
-                let error = anyhow!(
-                    "pads up to {receiver} have been seen, but {who} only knows of {sender}: \
-                     restored from an old copy?"
-                );
-                return Err(error.context(Fatal));
-            }
-        }
-        Ok(())
     }
 
     fn begin(&mut self, block: u64) -> Result<()> {
@@ -312,6 +312,7 @@ impl End {
         mut steps: Vec<Step>,
         classical: &mut Frames,
     ) -> Result<()> {
+        let limit = self.config.longest_message();
         loop {
             let (mut over, mut broken) = (false, None);
             for step in steps.drain(..) {
@@ -323,15 +324,20 @@ impl End {
                         }
                     }
                     Step::Key(key) => {
-                        let ledger = self.ledger(&session, &key);
+                        let ledger = self.ledger(&session, &key)?;
                         self.count(&ledger);
                         self.state.release(key, ledger)?;
+                        self.fresh = true;
                     }
                     Step::Hold(key) => {
-                        let ledger = self.ledger(&session, &key);
+                        let ledger = self.ledger(&session, &key)?;
                         self.state.hold(key, ledger)?;
+                        self.fresh = true;
                     }
-                    Step::Release => self.release_held()?,
+                    Step::Release => {
+                        let ledger = self.state.release_held()?;
+                        self.count(&ledger);
+                    }
                     Step::End(SessionEnd::Key) => over = true,
                     Step::End(SessionEnd::Aborted(reason)) => {
                         over = true;
@@ -349,8 +355,9 @@ impl End {
             }
             // While the other end works on what was just sent.
             session.work()?;
-            let frame = classical.receive()?;
-            let result = session.receive(&frame, &mut self.state.auth, &mut self.rng, &mut steps);
+            let frame = classical.receive(limit)?;
+            // Hash keys and Toeplitz seeds come from the operating system, one by one.
+            let result = session.receive(&frame, &mut self.state.auth, &mut OsRng, &mut steps);
             if let Err(error) = result {
                 for step in steps {
                     if let Step::Persist(mark) = step {
@@ -363,8 +370,19 @@ impl End {
     }
 
     /// A connection is gone, and the block with it.
+    ///
+    /// # Errors
+    /// What no new connection helps against: files that fail, pools or an eps that are used up, an end that was rolled back.
     fn broken(&mut self, error: anyhow::Error) -> Result<()> {
-        if error.downcast_ref::<Fatal>().is_some() {
+        let low =
+            |cause: &SessionError| matches!(cause, SessionError::Auth(AuthError::PoolLow { .. }));
+        let calls = self.calls && error.is::<Mismatch>();
+        if calls
+            || error.is::<Fatal>()
+            || error.is::<StorageError>()
+            || error.is::<EpsError>()
+            || error.downcast_ref().is_some_and(low)
+        {
             return Err(error);
         }
         warn!("the connection is given up: {error:#}");
@@ -383,25 +401,25 @@ impl End {
         self.state.burn(block, reason)
     }
 
-    fn ledger(&self, session: &Session, key: &crqkd_bits::SecretBits) -> Ledger {
-        let tag_bits = self.state.auth.tag_bits();
-        let eps_auth = 2.0 * TagHash::forgery_bound(1 << 30, tag_bits);
-        let eps = [self.config.eps_sec, self.config.eps_cor, eps_auth];
-        Ledger::new(session.number(), key, session.counts(), eps)
-    }
-
-    fn release_held(&mut self) -> Result<()> {
-        let ledger = self.state.release_held()?;
-        self.count(&ledger);
-        Ok(())
+    fn ledger(&self, session: &Session, key: &SecretBits) -> Result<Ledger> {
+        let account = KeyAccount {
+            block: session.number(),
+            rule: self.rule.clone(),
+            counts: *session.counts(),
+            tag_bits: self.state.auth.tag_bits(),
+            pads: session.tag_pads().ok_or_else(|| anyhow!("a key without both tags"))?,
+        };
+        self.state.ledger(key, account)
     }
 
     fn count(&mut self, ledger: &Ledger) {
+        let counts = &ledger.account.counts;
         self.report.released += 1;
         self.report.key_bits += ledger.bits;
-        self.report.efficiency = ledger.efficiency;
-        self.report.rounds = ledger.rounds;
-        self.report.sifted_bits += ledger.sifted + ledger.tested;
+        self.report.efficiency = ledger.figures.efficiency;
+        self.report.rounds = counts.rounds;
+        self.report.sifted_bits += counts.sifted() + counts.test_bits.iter().sum::<u64>();
+        self.report.eps_link = Some(ledger.figures.eps_link);
     }
 
     fn finish(mut self) -> EndReport {
@@ -412,47 +430,18 @@ impl End {
     }
 }
 
-/// Where Alice's blocks come from: a thread that is at most two blocks ahead, or a store made beforehand.
-struct BlockSource {
-    blocks: Receiver<PhotonBlock>,
-    generation_s: f64,
+fn greetings(met: &Met) -> [&[u8]; 2] {
+    [&met.greetings[0], &met.greetings[1]]
 }
 
-impl BlockSource {
-    fn new(args: &EndArgs, config: &DecoyConfig) -> Result<Self> {
-        let ahead = if args.pregenerate { args.blocks.max(1) as usize } else { 2 };
-        let (send, blocks) = sync_channel(ahead);
-        let (config, limit) = (config.clone(), args.blocks);
-        let generate = move || {
-            let mut seed = [0u8; 32];
-            if OsRng.try_fill_bytes(&mut seed).is_err() {
-                return;
-            }
-            let mut rng = ChaCha20Rng::from_seed(seed);
-            let mut made = 0;
-            while limit == 0 || made < limit {
-                if send.send(PhotonBlock::generate(&config, &mut rng)).is_err() {
-                    return;
-                }
-                made += 1;
-            }
-        };
-        let start = Instant::now();
-        let thread = std::thread::Builder::new().name("pulses".into()).spawn(generate)?;
-        if args.pregenerate {
-            thread.join().map_err(|_| anyhow!("generating pulses failed"))?;
-            return Ok(Self { blocks, generation_s: start.elapsed().as_secs_f64() });
+/// The next block's light. While it is being made Bob is told that this end is still there.
+fn wait_for_light(source: &mut BlockSource, line: &mut Line) -> Result<PhotonBlock> {
+    let patience = (line.classical.timeout() / 4).min(Duration::from_secs(5));
+    loop {
+        if let Some(photons) = source.next(patience)? {
+            return Ok(photons);
         }
-        Ok(Self { blocks, generation_s: 0.0 })
-    }
-
-    fn next(&self) -> Result<PhotonBlock> {
-        self.blocks.recv().map_err(|_| anyhow!("no more pulses").context(Fatal))
-    }
-
-    /// The next block, if it has been made.
-    fn ready(&self) -> Option<PhotonBlock> {
-        self.blocks.try_recv().ok()
+        line.classical.send(&[WAIT])?;
     }
 }
 

@@ -1,8 +1,9 @@
 //! The simulated fibre: what clicked at Bob, carried to him in place of photons.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use crqkd_quantum::decoy::{Choices, Click, DecoyConfig, Detections, Link};
 use rand::Rng;
 
@@ -72,16 +73,22 @@ pub(super) struct Detectors {
     _closer: Closer,
 }
 
+/// Darkness is no reason to give up: whether the other end is there shows on the classical channel.
+const DARKNESS: Duration = Duration::from_secs(365 * 86_400);
+
+/// Between two looks at the classical channel.
+const LOOK: Duration = Duration::from_millis(50);
+
 impl Detectors {
     /// Watches the fibre of a connection until it breaks.
-    pub(super) fn new(mut fibre: Frames, pulses: u64) -> Result<Self> {
-        // Darkness is no reason to give up: whether the other end is there shows on the classical channel.
-        fibre.wait_forever()?;
+    pub(super) fn new(mut fibre: Frames, config: &DecoyConfig) -> Result<Self> {
+        fibre.set_timeout(DARKNESS);
         let closer = fibre.closer()?;
         let (send, blocks) = sync_channel(1);
+        let (pulses, limit) = (config.pulses_per_block, config.longest_message());
         let watch = move || {
             loop {
-                let seen = fibre.receive().map_err(anyhow::Error::from).and_then(|bytes| {
+                let seen = fibre.receive(limit).map_err(anyhow::Error::from).and_then(|bytes| {
                     Ok(read_clicks(&bytes, pulses)?.into_iter().collect::<Detections>())
                 });
                 let broken = seen.is_err();
@@ -94,9 +101,25 @@ impl Detectors {
         Ok(Self { blocks, _closer: closer })
     }
 
-    /// What was seen of the next block.
-    pub(super) fn next(&self) -> Result<Detections> {
-        self.blocks.recv().map_err(|_| anyhow!("the fibre is broken"))?
+    /// What was seen of the block that the other end says has begun.
+    ///
+    /// # Errors
+    /// Light that does not come for as long as `classical` may be silent, or a connection that breaks.
+    pub(super) fn next(&self, classical: &Frames) -> Result<Detections> {
+        let deadline = Instant::now() + classical.timeout();
+        loop {
+            match self.blocks.recv_timeout(LOOK) {
+                Ok(seen) => return seen.context("the simulated fibre"),
+                Err(RecvTimeoutError::Disconnected) => bail!("the fibre is broken"),
+                Err(RecvTimeoutError::Timeout) if classical.is_closed() => {
+                    bail!("the other end closed the connection")
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
+                    bail!("no light came for {} s", classical.timeout().as_secs())
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 }
 

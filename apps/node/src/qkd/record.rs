@@ -1,64 +1,79 @@
-//! [`Ledger`]: the record of a released key.
+//! [`Ledger`]: the record of a key, from which its length and its eps can be computed again.
 
-use crqkd_bits::{Fingerprint, SecretBits};
-use crqkd_quantum::decoy::{CONFIRMATION_BITS, DecoyCounts};
+use crqkd_bits::SecretBits;
+use crqkd_quantum::decoy::{
+    CONFIRMATION_BITS, FINGERPRINT_BITS, KeyAccount, KeyFigures, PUBLIC_BITS,
+};
 use serde::{Deserialize, Serialize};
 
 /// Bits of every block's key that go back into the pools: two tags each way.
 pub(super) const REFILL_BITS: usize = 256;
 
-/// What is known about a released key.
+/// What is known about a key: how it is divided, and what its length and eps follow from.
+///
+/// ```text
+///   key:  64 confirm it (public) | 32 are its fingerprint (public) | 256 for the pools | the rest for groups
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ledger {
-    /// The block.
-    pub block: u64,
-    /// Bits for groups, after the refill of the pools.
+    /// The fibre is simulated: the key is known to the simulator and to whoever listens to it.
+    pub simulated: bool,
+    /// Bits for groups.
     pub bits: u64,
-    /// First bits of the block's key, which confirmed it and are public.
-    pub confirmation_bits: u64,
-    /// The bits after these, which went into the pools.
+    /// Bits for the pools, half for each.
     pub refill_bits: u64,
-    /// Of the whole key.
+    /// Bits that are public: those that confirmed the key, and the fingerprint.
+    pub public_bits: u64,
+    /// The fingerprint: bits of the key that are used for nothing else.
     pub fingerprint: String,
-    /// Secrecy.
-    pub eps_sec: f64,
-    /// Correctness.
-    pub eps_cor: f64,
-    /// Probability that one of the block's two tags was forged.
-    pub eps_auth: f64,
-    /// Bits disclosed about the key, tag included.
-    pub leak: u64,
-    /// Error rate of the key basis.
-    pub qber: f64,
-    /// Disclosed bits over the Shannon limit.
-    pub efficiency: Option<f64>,
-    /// Sifted bits that the key was made of.
-    pub sifted: u64,
-    /// Sifted bits in the other basis, which were compared.
-    pub tested: u64,
-    /// Questions and answers of reconciliation.
-    pub rounds: u64,
+    /// What length and eps follow from.
+    pub account: KeyAccount,
+    /// What follows.
+    pub figures: KeyFigures,
 }
 
 impl Ledger {
-    pub(super) fn new(block: u64, key: &SecretBits, counts: &DecoyCounts, eps: [f64; 3]) -> Self {
-        let rest = key.len().saturating_sub(CONFIRMATION_BITS) as u64;
-        let refill_bits = rest.min(REFILL_BITS as u64);
+    pub(super) fn new(key: &SecretBits, account: KeyAccount, figures: KeyFigures) -> Self {
+        let rest = key.len().saturating_sub(PUBLIC_BITS);
+        let refill = rest.min(REFILL_BITS);
         Self {
-            block,
-            bits: rest - refill_bits,
-            confirmation_bits: CONFIRMATION_BITS as u64,
-            refill_bits,
-            fingerprint: Fingerprint::to_string(&key.fingerprint()),
-            eps_sec: eps[0],
-            eps_cor: eps[1],
-            eps_auth: eps[2],
-            leak: counts.disclosed + counts.tag_bits,
-            qber: counts.key_qber(),
-            efficiency: counts.efficiency(),
-            sifted: counts.sifted(),
-            tested: counts.test_bits.iter().sum(),
-            rounds: counts.rounds,
+            simulated: true,
+            bits: (rest - refill) as u64,
+            refill_bits: refill as u64,
+            public_bits: PUBLIC_BITS.min(key.len()) as u64,
+            fingerprint: fingerprint(key),
+            account,
+            figures,
         }
     }
+
+    /// The block.
+    pub fn block(&self) -> u64 {
+        self.account.block
+    }
+
+    /// Whether two records say the same. Real numbers may differ in their last digits, as they have been through a text.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        let figures = other.figures.clone();
+        Self { figures, ..self.clone() } == *other
+            && self.figures.difference(&other.figures).is_none()
+    }
+
+    /// Whether a key has the length and the fingerprint that are recorded.
+    pub(super) fn fits(&self, key: &SecretBits) -> bool {
+        let bits = self.bits + self.refill_bits + self.public_bits;
+        key.len() as u64 == bits
+            && self.figures.length == bits
+            && self.public_bits <= PUBLIC_BITS as u64
+            && self.refill_bits <= REFILL_BITS as u64
+            && fingerprint(key) == self.fingerprint
+    }
+}
+
+/// The bits of a key that are shown, as hexadecimal digits.
+pub(super) fn fingerprint(key: &SecretBits) -> String {
+    let bits = key.expose().iter().skip(CONFIRMATION_BITS).take(FINGERPRINT_BITS);
+    let number = bits.fold(0u32, |number, bit| number << 1 | u32::from(bit));
+    format!("{number:08x}")
 }

@@ -7,14 +7,14 @@
 //!
 //! The QAP with the lower number allocates even groups and the other one odd groups, so that they never compete.
 
+use std::collections::BTreeMap;
+
 use crqkd_keys::{GroupId, Mark, PairId, Record, UserId};
 
 use super::sending::Tell;
 use super::{After, Qap};
-use crate::{Event, Message, Output, WireMessage};
+use crate::{Event, MAX_REQUEST, Message, Output, WireMessage};
 
-/// Most groups that are asked for in one request.
-const MAX_REQUEST: u32 = 4096;
 /// Groups in one wired message.
 const WIRE_LIST: usize = 256;
 
@@ -26,6 +26,8 @@ pub(super) struct Demand {
     share: u64,
     /// Groups that it has allocated.
     allocated: u64,
+    /// Groups that the other QAP did not have, and that others took the place of.
+    replaced: u64,
 }
 
 impl Qap {
@@ -73,7 +75,8 @@ impl Qap {
     }
 
     fn add_demand(&mut self, pair: PairId, groups: u32, share: u32, out: &mut Vec<Output>) {
-        let demand = self.demand.get_or_insert(Demand { pair, share: 0, allocated: 0 });
+        let demand =
+            self.demand.get_or_insert(Demand { pair, share: 0, allocated: 0, replaced: 0 });
         demand.share += u64::from(share);
         out.push(Output::Event(Event::Requested { pair, groups }));
     }
@@ -107,7 +110,25 @@ impl Qap {
         for (group, pair) in late {
             self.accept(pair, vec![group], Vec::new(), out);
         }
+        self.give_up_awaited(groups.iter().max().copied(), out);
         self.allocate(out);
+    }
+
+    /// Groups come out of the quantum link in ascending order: one that the peer has allocated and that was passed over, as a
+    /// file of it is missing here, never comes.
+    fn give_up_awaited(&mut self, newest: Option<GroupId>, out: &mut Vec<Output>) {
+        let Some(newest) = newest else { return };
+        let later = self.awaited.split_off(&newest);
+        let passed = std::mem::replace(&mut self.awaited, later);
+        let mut by_pair: BTreeMap<PairId, Vec<GroupId>> = BTreeMap::new();
+        for (group, pair) in passed {
+            by_pair.entry(pair).or_default().push(group);
+        }
+        for (pair, groups) in by_pair {
+            for groups in groups.chunks(WIRE_LIST) {
+                self.accept(pair, Vec::new(), groups.to_vec(), out);
+            }
+        }
     }
 
     /// Reserves free groups of ours until our share is filled.
@@ -194,7 +215,18 @@ impl Qap {
         }
         let refused: Vec<_> =
             refused.iter().copied().filter(|group| self.is_mine(*group)).collect();
-        self.burn(&refused, Tell::UserAndPeer, out);
+        // Others take their place, but not without end: two sites may have different key files.
+        let replace = |demand: &mut Demand| {
+            let most = demand.share / 4 + 2 - demand.replaced.min(demand.share / 4 + 2);
+            let replaced = (refused.len() as u64).min(most);
+            demand.replaced += replaced;
+            demand.allocated -= replaced.min(demand.allocated);
+            replaced as usize
+        };
+        let replaced = self.demand.as_mut().filter(|demand| demand.pair == pair).map_or(0, replace);
+        self.burn(&refused[..replaced], Tell::Nobody, out);
+        self.burn(&refused[replaced..], Tell::UserAndPeer, out);
+        self.allocate(out);
     }
 
     fn is_mine(&self, group: GroupId) -> bool {

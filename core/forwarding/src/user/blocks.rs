@@ -5,12 +5,12 @@
 //!   BlockPropose(groups it holds)            ---------->    waits until each is decoded or burned here
 //!                                            <----------  BlockAccept(those it holds too: the block)
 //!   draws the seed: BlockSeed in parts, BlockVerify(tag) ->  computes its own tag
-//!                                            <----------  BlockConfirm(equal or not; if not, burns the block)
-//!   durable, then releases: BlockReleased    ---------->    durable, then releases
+//!                                            <----------  room for the key, then BlockConfirm(equal or not)
+//!   room for the key, durable, then releases: BlockReleased ->    durable, then releases
 //! ```
 
 use crqkd_bits::Fingerprint;
-use crqkd_keys::{Epoch, GroupId, KeyId};
+use crqkd_keys::{Epoch, GroupId, KeyId, Record};
 
 use super::User;
 use super::holdings::Holding;
@@ -54,6 +54,7 @@ pub(super) enum Responder {
     Idle,
     Seeding { proposal: Proposal, bytes: Vec<u8> },
     Tagging { block: Block, theirs: u64 },
+    Promising(Block),
     AwaitRelease(Block),
     Persisting(Block),
     Releasing(Block),
@@ -175,7 +176,7 @@ impl User {
             offset += part.len() as u32;
         }
         let hash_key = seed.hash_key;
-        let key = KeyId::of(session.pair, epoch, number);
+        let key = KeyId::of(session.pair, epoch, number, &seed.to_bytes());
         out.push(Output::Job(Job::TagBlock { block: number, groups: groups.clone(), hash_key }));
         self.initiator = Initiator::Tagging(Block { number, groups, key, seed });
         true
@@ -209,7 +210,7 @@ impl User {
             self.refuse_block(number, &groups, out);
             return true;
         };
-        let key = KeyId::of(session.pair, proposal.epoch, number);
+        let key = KeyId::of(session.pair, proposal.epoch, number, bytes);
         let hash_key = seed.hash_key;
         out.push(Output::Job(Job::TagBlock { block: number, groups: groups.clone(), hash_key }));
         self.responder = Responder::Tagging { block: Block { number, groups, key, seed }, theirs };
@@ -239,8 +240,8 @@ impl User {
                 let ok = tag == Some(theirs);
                 self.verified(&block, ok, out);
                 if ok {
-                    self.tell_peer(PeerMessage::BlockConfirm { block: number, ok });
-                    self.responder = Responder::AwaitRelease(block);
+                    self.promise(&block, out);
+                    self.responder = Responder::Promising(block);
                 } else {
                     self.refuse_block(number, &block.groups, out);
                 }
@@ -254,7 +255,10 @@ impl User {
             Initiator::AwaitConfirm(block) if block.number == number => {
                 self.verified(&block, ok, out);
                 if ok {
-                    self.persist_key(number, block.key, block.groups.clone(), out);
+                    let bits = self.key_len(&block.groups) as u64;
+                    let (key, groups) = (block.key, block.groups.clone());
+                    let records = vec![Record::Promise { key, bits }, Record::Key { key, groups }];
+                    self.persist(number, records, out);
                     self.initiator = Initiator::Persisting(block);
                 } else {
                     self.burn_block(&block.groups, out);
@@ -282,7 +286,8 @@ impl User {
     fn other_released(&mut self, number: u32, out: &mut Vec<Output>) -> bool {
         match std::mem::replace(&mut self.responder, Responder::Idle) {
             Responder::AwaitRelease(block) if block.number == number => {
-                self.persist_key(number, block.key, block.groups.clone(), out);
+                let (key, groups) = (block.key, block.groups.clone());
+                self.persist(number, vec![Record::Key { key, groups }], out);
                 self.responder = Responder::Persisting(block);
                 true
             }
@@ -309,6 +314,10 @@ impl User {
             other => self.initiator = other,
         }
         match std::mem::replace(&mut self.responder, Responder::Idle) {
+            Responder::Promising(b) if b.number == block => {
+                self.tell_peer(PeerMessage::BlockConfirm { block, ok: true });
+                self.responder = Responder::AwaitRelease(b);
+            }
             Responder::Persisting(b) if b.number == block => {
                 self.release(&b, out);
                 self.responder = Responder::Releasing(b);
@@ -378,6 +387,12 @@ impl User {
             seed: block.seed.clone(),
             len: self.key_len(&block.groups),
         }));
+    }
+
+    /// The other user may rely on this end's copy: there must be room for it.
+    fn promise(&mut self, block: &Block, out: &mut Vec<Output>) {
+        let bits = self.key_len(&block.groups) as u64;
+        self.persist(block.number, vec![Record::Promise { key: block.key, bits }], out);
     }
 
     fn verified(&self, block: &Block, ok: bool, out: &mut Vec<Output>) {

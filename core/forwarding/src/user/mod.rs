@@ -14,7 +14,7 @@ mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crqkd_keys::{Epoch, GroupId, KeyId, PairId, ProbeId, QapId, Record, UserId};
+use crqkd_keys::{Epoch, GroupId, PairId, ProbeId, QapId, Record, UserId};
 use rand::RngCore;
 
 use self::blocks::{Initiator, Proposal, Responder};
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Most groups that a user asks for.
-const MAX_GROUPS: u64 = 65_536;
+const MAX_GROUPS: u64 = crate::MAX_REQUEST as u64;
 
 /// Who this user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,10 +166,9 @@ impl User {
         }
     }
 
-    fn persist_key(&mut self, block: u32, key: KeyId, groups: Vec<GroupId>, out: &mut Vec<Output>) {
+    fn persist(&mut self, block: u32, records: Vec<Record>, out: &mut Vec<Output>) {
         self.persisted += 1;
         self.after.insert(self.persisted, block);
-        let records = vec![Record::Key { key, groups }];
         out.push(Output::Persist { number: self.persisted, records });
     }
 

@@ -227,16 +227,21 @@ impl Network {
 
     /// Puts groups of quantum key into both QAPs' buffers at an air time.
     pub fn quantum(&mut self, ids: std::ops::Range<u64>, at: [Air; 2]) {
+        self.quantum_at(&[QAP1, QAP2], ids, at);
+    }
+
+    /// Puts groups into the buffers of some QAPs only.
+    pub fn quantum_at(&mut self, qaps: &[usize], ids: std::ops::Range<u64>, at: [Air; 2]) {
         let mut rng = ChaCha8Rng::seed_from_u64(hash(&[self.seed, 77, ids.start]));
         let groups: Vec<GroupId> = ids.map(GroupId).collect();
         for &id in &groups {
             let bits = BitString::random(&mut rng, self.plan.config.group_bits as usize);
-            for qap in [QAP1, QAP2] {
+            for &qap in qaps {
                 self.nodes[qap].buffer.insert(Group { id, bits: bits.clone().into() }).unwrap();
             }
             self.groups.insert(id, bits);
         }
-        for (qap, at) in [QAP1, QAP2].into_iter().zip(at) {
+        for (qap, at) in [QAP1, QAP2].into_iter().zip(at).filter(|(qap, _)| qaps.contains(qap)) {
             self.nodes[qap].sequencer.local(at, Input::GroupsReady(groups.clone())).unwrap();
         }
     }

@@ -5,14 +5,17 @@
 //! tag = low t bits of TagHash(hash key, direction, number, transcript) xor t pad bits at an explicit index
 //! ```
 //!
-//! The order of steps is fixed: reserve a pad, make its mark durable, only then compute or send; check a tag before
-//! anything that depends on the transcript is used; a tag that fails has used its pad all the same.
+//! The order of steps is fixed. Sending: reserve a pad, make its mark durable, only then compute and send. Checking: look at
+//! the pad, compare, and only a tag that fits uses its pad and those before it; its mark is made durable before anything
+//! that depends on the transcript is used. So nobody without the secret uses up a pad. A pad that has been tried stays good: an
+//! attempt is right with the probability of [`TagHash::forgery_bound`], independently of all others, as the sender uses
+//! the pad for one tag only.
 
 mod pool;
 
 use crqkd_bits::{BitString, BitsError, SecretBits, TagHash};
 
-pub use pool::{AuthDirection, AuthPool, AuthTicket, PoolMark};
+pub use pool::{AuthDirection, AuthPool, AuthTicket, PoolMark, WINDOW_TAGS};
 
 /// A tag as it travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,18 @@ pub enum AuthError {
     /// A pad index that was used or skipped before.
     #[error("{direction:?} pool: pad {index} was used before, the next is {next}")]
     PadUsed {
+        /// The pool.
+        direction: AuthDirection,
+        /// The index asked for.
+        index: u64,
+        /// The first that has not been used.
+        next: u64,
+    },
+    /// A pad further ahead than tags can have been lost.
+    #[error(
+        "{direction:?} pool: pad {index} is too far ahead, the next is {next}, at most {WINDOW_TAGS} tags may have been lost"
+    )]
+    PadAhead {
         /// The pool.
         direction: AuthDirection,
         /// The index asked for.
@@ -84,44 +99,42 @@ struct Way {
 }
 
 impl Way {
-    fn hash(&self, number: u64, transcript: &Transcript) -> Result<TagHash, AuthError> {
+    fn hash(&self, number: u64) -> Result<TagHash, AuthError> {
         let mut hash = TagHash::new(&self.key)?;
         hash.update(&[self.pool.direction().label()]);
         hash.update(&number.to_be_bytes());
-        hash.update(&transcript.bytes);
         Ok(hash)
     }
 }
 
-/// Everything both ends have said in a block, in order.
+/// Everything both ends have said in a block, in order, as the hashes of its two tags: messages are hashed as they come, and
+/// not kept.
 ///
 /// Each message goes in with its direction and its length, so that two different sequences never look alike.
-#[derive(Debug, Clone, Default)]
 pub struct Transcript {
-    bytes: Vec<u8>,
+    send: TagHash,
+    receive: TagHash,
 }
 
 impl Transcript {
-    /// Nothing said yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Appends a message.
     pub fn push(&mut self, direction: AuthDirection, message: &[u8]) {
-        self.bytes.push(direction.label());
-        self.bytes.extend_from_slice(&(message.len() as u64).to_be_bytes());
-        self.bytes.extend_from_slice(message);
+        for hash in [&mut self.send, &mut self.receive] {
+            hash.update(&[direction.label()]);
+            hash.update(&(message.len() as u64).to_be_bytes());
+            hash.update(message);
+        }
     }
 
-    /// Bytes so far, framing included.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+    /// Bytes so far, framing and block number included.
+    pub fn bytes(&self) -> u64 {
+        self.send.message_bytes()
     }
+}
 
-    /// True when nothing was said.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+impl std::fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transcript({} bytes)", self.bytes())
     }
 }
 
@@ -156,55 +169,53 @@ impl Authenticator {
         Ok(Self { send, receive, tag_bits })
     }
 
-    /// Reserves a pad for the next tag. Its mark must be durable before [`tag`](Self::tag).
+    /// Whether a block may begin: both pools have a tag above the reserve.
     ///
     /// # Errors
-    /// [`AuthError::PoolLow`]: no block may be begun then.
+    /// [`AuthError::PoolLow`].
+    pub fn check_reserve(&self) -> Result<(), AuthError> {
+        self.send.pool.check_reserve(self.tag_bits)?;
+        self.receive.pool.check_reserve(self.tag_bits)
+    }
+
+    /// The transcript of block `number`, with nothing said yet.
+    ///
+    /// # Errors
+    /// None in practice: the hash keys have their length.
+    pub fn transcript(&self, number: u64) -> Result<Transcript, AuthError> {
+        Ok(Transcript { send: self.send.hash(number)?, receive: self.receive.hash(number)? })
+    }
+
+    /// Reserves a pad for a tag, from the reserve too if need be: to be called when everything that the tag is about has been
+    /// said. Its mark must be durable before [`tag`](Self::tag).
+    ///
+    /// # Errors
+    /// [`AuthError::PoolLow`].
     pub fn reserve(&mut self) -> Result<SendPad, AuthError> {
-        let (ticket, pad) = self.send.pool.reserve(self.tag_bits)?;
+        let (ticket, pad) = self.send.pool.reserve_last(self.tag_bits)?;
         Ok(SendPad { ticket, pad })
     }
 
-    /// The tag of block `number`; the pad is consumed.
-    ///
-    /// # Errors
-    /// None in practice: the hash key has its length.
-    pub fn tag(
-        &self,
-        pad: SendPad,
-        number: u64,
-        transcript: &Transcript,
-    ) -> Result<Tag, AuthError> {
-        let hash = self.send.hash(number, transcript)?.finish(self.tag_bits);
-        Ok(Tag { index: pad.ticket.index(), value: hash ^ pad.pad })
+    /// The tag of a transcript; the pad is consumed.
+    pub fn tag(&self, pad: SendPad, transcript: &Transcript) -> Tag {
+        let hash = transcript.send.finish(self.tag_bits);
+        Tag { index: pad.ticket.index(), value: hash ^ pad.pad }
     }
 
-    /// Reserves the pad of a tag that came in. Its mark must be durable before [`verify`](Self::verify).
+    /// Checks the tag of a transcript. One that fits uses its pad and those before it; the mark must be durable before
+    /// anything is built on the transcript. One that does not fit changes nothing.
     ///
     /// # Errors
-    /// [`AuthError::PadUsed`] for a replay, [`AuthError::PoolLow`].
-    pub fn expect(&mut self, tag: Tag) -> Result<ReceivePad, AuthError> {
-        let (ticket, pad) = self.receive.pool.expect(tag.index, self.tag_bits)?;
-        Ok(ReceivePad { ticket, pad, value: tag.value })
-    }
-
-    /// Checks the tag of block `number`; the pad is consumed either way.
-    ///
-    /// # Errors
-    /// [`AuthError::BadTag`].
-    pub fn verify(
-        &self,
-        pad: ReceivePad,
-        number: u64,
-        transcript: &Transcript,
-    ) -> Result<(), AuthError> {
-        let hash = self.receive.hash(number, transcript)?.finish(self.tag_bits);
+    /// [`AuthError::PadUsed`] for a replay, [`AuthError::PadAhead`], [`AuthError::PoolLow`], [`AuthError::BadTag`].
+    pub fn verify(&mut self, tag: Tag, transcript: &Transcript) -> Result<PoolMark, AuthError> {
+        let pool = &mut self.receive.pool;
+        let pad = pool.peek(tag.index, self.tag_bits)?;
+        let hash = transcript.receive.finish(self.tag_bits);
         // One comparison of whole words: nothing is learnt from its time.
-        if hash ^ pad.pad == pad.value {
-            return Ok(());
+        if hash ^ pad != tag.value {
+            return Err(AuthError::BadTag { direction: pool.direction(), index: tag.index });
         }
-        let direction = self.receive.pool.direction();
-        Err(AuthError::BadTag { direction, index: pad.ticket.index() })
+        pool.use_through(tag.index, self.tag_bits)
     }
 
     /// Appends fresh secret bits, half to each pool; the same bits at both ends. An odd last bit is dropped.
@@ -254,8 +265,8 @@ impl std::fmt::Debug for Authenticator {
 ///
 /// ```compile_fail
 /// # fn twice(auth: &crqkd_keys::Authenticator, pad: crqkd_keys::SendPad, t: &crqkd_keys::Transcript) {
-/// auth.tag(pad, 1, t);
-/// auth.tag(pad, 2, t);
+/// auth.tag(pad, t);
+/// auth.tag(pad, t);
 /// # }
 /// ```
 pub struct SendPad {
@@ -275,36 +286,17 @@ impl SendPad {
     }
 }
 
-/// A pad for a tag that came in. Not `Clone`.
-pub struct ReceivePad {
-    ticket: AuthTicket,
-    pad: u64,
-    value: u64,
-}
-
-impl ReceivePad {
-    /// What must be durable first.
-    pub fn mark(&self) -> PoolMark {
-        self.ticket.mark()
+impl std::fmt::Debug for SendPad {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SendPad({})", self.ticket.index())
     }
 }
 
-macro_rules! hidden {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self.ticket.index())
-            }
-        }
-
-        impl Drop for $name {
-            fn drop(&mut self) {
-                zeroize::Zeroize::zeroize(&mut self.pad);
-            }
-        }
-    )*};
+impl Drop for SendPad {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.pad);
+    }
 }
-hidden!(SendPad, ReceivePad);
 
 /// A start-up secret from bytes, as it lies in a file that both ends were given.
 ///
@@ -328,25 +320,27 @@ mod tests {
         (end(secret.duplicate(), AuthDirection::AToB), end(secret, AuthDirection::BToA))
     }
 
-    fn transcript(messages: &[(AuthDirection, &[u8])]) -> Transcript {
-        let mut transcript = Transcript::new();
+    type Said<'a> = Vec<(AuthDirection, &'a [u8])>;
+
+    fn transcript(end: &Authenticator, number: u64, messages: &Said<'_>) -> Transcript {
+        let mut transcript = end.transcript(number).unwrap();
         messages.iter().for_each(|(direction, bytes)| transcript.push(*direction, bytes));
         transcript
     }
 
-    fn send(end: &mut Authenticator, number: u64, said: &Transcript) -> Tag {
+    fn send(end: &mut Authenticator, number: u64, said: &Said<'_>) -> Tag {
         let pad = end.reserve().unwrap();
-        end.tag(pad, number, said).unwrap()
+        end.tag(pad, &transcript(end, number, said))
     }
 
     fn check(
         end: &mut Authenticator,
         tag: Tag,
         number: u64,
-        said: &Transcript,
+        said: &Said<'_>,
     ) -> Result<(), AuthError> {
-        let pad = end.expect(tag)?;
-        end.verify(pad, number, said)
+        let said = transcript(end, number, said);
+        end.verify(tag, &said).map(drop)
     }
 
     use AuthDirection::{AToB, BToA};
@@ -354,10 +348,10 @@ mod tests {
     #[test]
     fn four_kibibytes_are_about_500_tags() {
         let (mut a, mut b) = pair(64, 4096);
-        let said = transcript(&[(AToB, b"hello")]);
+        let said: Said<'_> = vec![(AToB, b"hello")];
         let mut tags = 0;
-        while let Ok(pad) = a.reserve() {
-            let tag = a.tag(pad, tags, &said).unwrap();
+        while a.check_reserve().is_ok() && a.pool(AToB).left() >= 64 {
+            let tag = send(&mut a, tags, &said);
             check(&mut b, tag, tags, &said).unwrap();
             tags += 1;
         }
@@ -366,44 +360,80 @@ mod tests {
     }
 
     #[test]
-    fn replayed_reflected_reordered_and_renumbered_tags_are_refused() {
+    fn replayed_reflected_reordered_and_renumbered_tags_are_refused_and_cost_no_pad() {
         let (mut a, mut b) = pair(64, 4096);
-        let said = transcript(&[(AToB, b"one"), (BToA, b"two")]);
+        let said: Said<'_> = vec![(AToB, b"one"), (BToA, b"two")];
         let tag = send(&mut a, 1, &said);
         assert!(check(&mut a, tag, 1, &said).is_err(), "reflected");
         check(&mut b, tag, 1, &said).unwrap();
         assert!(matches!(check(&mut b, tag, 1, &said), Err(AuthError::PadUsed { .. })));
-        for (number, other) in [
+        let left = b.pool(AToB).left();
+        let tag = send(&mut a, 1, &said);
+        let others: [(u64, Said<'_>); 6] = [
             (2, said.clone()),
-            (1, transcript(&[(BToA, b"two"), (AToB, b"one")])),
-            (1, transcript(&[(AToB, b"one")])),
-            (1, transcript(&[(AToB, b"onetwo")])),
-            (1, transcript(&[(BToA, b"one"), (BToA, b"two")])),
-            (1, transcript(&[(AToB, b"on"), (BToA, b"etwo")])),
-        ] {
-            let tag = send(&mut a, 1, &said);
-            let error = check(&mut b, tag, number, &other).unwrap_err();
+            (1, vec![(BToA, b"two"), (AToB, b"one")]),
+            (1, vec![(AToB, b"one")]),
+            (1, vec![(AToB, b"onetwo")]),
+            (1, vec![(BToA, b"one"), (BToA, b"two")]),
+            (1, vec![(AToB, b"on"), (BToA, b"etwo")]),
+        ];
+        for (number, other) in &others {
+            let error = check(&mut b, tag, *number, other).unwrap_err();
             assert!(matches!(error, AuthError::BadTag { .. }), "{error}");
-            // The failed check has used the pad.
-            assert!(matches!(check(&mut b, tag, 1, &said), Err(AuthError::PadUsed { .. })));
         }
+        assert_eq!(b.pool(AToB).left(), left, "a stranger's tags use up nothing");
+        check(&mut b, tag, 1, &said).unwrap();
+    }
+
+    /// What a stranger could do before: one tag far ahead, and the pool was gone.
+    #[test]
+    fn a_tag_far_ahead_is_refused_and_the_link_goes_on() {
+        let (mut a, mut b) = pair(64, 4096);
+        let said: Said<'_> = vec![(AToB, b"hello")];
+        for index in [64 * 251, 64 * 65, u64::MAX] {
+            assert!(matches!(
+                check(&mut b, Tag { index, value: 1 }, 300, &said),
+                Err(AuthError::PadAhead { .. })
+            ));
+        }
+        let tag = send(&mut a, 0, &said);
+        check(&mut b, tag, 0, &said).unwrap();
+        // As many lost tags as the window has places, and the next one is taken.
+        let lost = (0..WINDOW_TAGS).map(|_| send(&mut a, 1, &said)).next_back().unwrap();
+        let tag = send(&mut a, 2, &said);
+        check(&mut b, tag, 2, &said).unwrap();
+        assert!(matches!(check(&mut b, lost, 1, &said), Err(AuthError::PadUsed { .. })));
+    }
+
+    #[test]
+    fn a_block_begins_above_the_reserve_and_its_tag_may_use_it() {
+        let secret = SecretBits::random(&mut ChaCha8Rng::seed_from_u64(7), 512 + 2 * 64 * 3);
+        let mut end = Authenticator::new(secret, AToB, 2, 64).unwrap();
+        end.check_reserve().unwrap();
+        for _ in 0..3 {
+            end.reserve().unwrap();
+            assert!(matches!(end.check_reserve(), Err(AuthError::PoolLow { reserve: 128, .. })));
+        }
+        assert!(matches!(end.reserve(), Err(AuthError::PoolLow { .. })));
     }
 
     #[test]
     fn eight_bit_tags_are_forged_no_more_often_than_the_bound() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let said = transcript(&[(AToB, b"the right message")]);
+        let right = b"the right message";
         let (attempts, mut forged) = (40_000u32, 0u32);
         for chunk in 0..attempts / 2000 {
             let (mut a, mut b) = pair(8, 4096);
             for number in 0..2000 {
                 let number = u64::from(chunk * 2000 + number);
-                let mut tag = send(&mut a, number, &said);
-                let mut other = said.clone();
-                let at = rng.random_range(0..other.bytes.len());
-                other.bytes[at] ^= rng.random_range(1..=255u8);
+                let mut tag = send(&mut a, number, &vec![(AToB, right)]);
+                let mut other = right.to_vec();
+                let at = rng.random_range(0..other.len());
+                other[at] ^= rng.random_range(1..=255u8);
                 tag.value ^= rng.random_range(0..256);
-                forged += u32::from(check(&mut b, tag, number, &other).is_ok());
+                forged += u32::from(check(&mut b, tag, number, &vec![(AToB, &other)]).is_ok());
+                // So that the window follows.
+                let _ = b.pool_mut(AToB).use_through(tag.index, 8);
             }
         }
         let bound = TagHash::forgery_bound(64, 8) * f64::from(attempts);
@@ -415,7 +445,7 @@ mod tests {
     #[test]
     fn refills_reach_both_pools_alike() {
         let (mut a, mut b) = pair(64, 80);
-        let said = transcript(&[]);
+        let said: Said<'_> = vec![];
         while a.reserve().is_ok() {}
         let fresh = SecretBits::random(&mut ChaCha8Rng::seed_from_u64(9), 257);
         a.refill(fresh.duplicate()).unwrap();
@@ -433,14 +463,13 @@ mod tests {
             at: usize, flip in 1u8.., index: u64, value: u64, number: u64,
         ) {
             let (mut a, mut b) = pair(64, 256);
-            let said = transcript(&[(AToB, &bytes)]);
-            let tag = send(&mut a, number, &said);
-            let mut other = said.clone();
-            let at = at % other.bytes.len();
-            other.bytes[at] ^= flip;
-            prop_assert!(check(&mut b, tag, number, &other).is_err());
+            let tag = send(&mut a, number, &vec![(AToB, &bytes)]);
+            let mut other = bytes.clone();
+            let at = at % other.len();
+            other[at] ^= flip;
+            prop_assert!(check(&mut b, tag, number, &vec![(AToB, &other)]).is_err());
             let made_up = Tag { index, value };
-            prop_assert!(check(&mut b, made_up, number, &said).is_err());
+            prop_assert!(check(&mut b, made_up, number, &vec![(AToB, &bytes)]).is_err());
         }
     }
 }

@@ -61,6 +61,9 @@ impl AuthTicket {
     }
 }
 
+/// How many pads a tag may lie beyond the last one that was authenticated: each stands for a tag that was lost on its way.
+pub const WINDOW_TAGS: u64 = 64;
+
 /// Pad bits of one direction: a long string that grows at the end and is used up from the front.
 ///
 /// Bit i of the string is the same secret at both ends. Used bits are wiped.
@@ -87,14 +90,54 @@ impl AuthPool {
         self.take(self.next, bits, self.reserve)
     }
 
-    /// Takes the pad at `index` for checking what the other end says it sent with it. Everything before it is skipped
-    /// and gone.
+    /// Takes the next pad whatever the reserve is: for the tag of a block that was begun with more.
+    ///
+    /// # Errors
+    /// [`AuthError::PoolLow`] when there is none. Nothing is then used.
+    pub fn reserve_last(&mut self, bits: u32) -> Result<(AuthTicket, u64), AuthError> {
+        self.take(self.next, bits, 0)
+    }
+
+    /// Whether a pad of `bits` bits is there above the reserve.
+    ///
+    /// # Errors
+    /// [`AuthError::PoolLow`].
+    pub fn check_reserve(&self, bits: u32) -> Result<(), AuthError> {
+        let needed = u64::from(bits);
+        if needed.saturating_add(self.reserve) > self.left() {
+            return Err(self.low(needed));
+        }
+        Ok(())
+    }
+
+    /// The pad at `index`, for checking what the other end says it sent with it. Nothing is used by that: a tag of
+    /// somebody who has no key costs no pad.
     ///
     /// # Errors
     /// [`AuthError::PadUsed`] when the index was used or skipped before: a replay, or an end that was restored from an
-    /// old copy. [`AuthError::PoolLow`] when the pool does not reach so far.
-    pub fn expect(&mut self, index: u64, bits: u32) -> Result<(AuthTicket, u64), AuthError> {
-        self.take(index, bits, 0)
+    /// old copy. [`AuthError::PadAhead`] beyond [`WINDOW_TAGS`] pads from the last one that was authenticated.
+    /// [`AuthError::PoolLow`] when the pool does not reach so far.
+    pub fn peek(&self, index: u64, bits: u32) -> Result<u64, AuthError> {
+        let skipped = self.skipped(index)?;
+        if skipped > WINDOW_TAGS * u64::from(bits) {
+            return Err(AuthError::PadAhead { direction: self.direction, index, next: self.next });
+        }
+        let needed = skipped + u64::from(bits);
+        if needed > self.left() || bits == 0 || bits > 64 {
+            return Err(self.low(needed));
+        }
+        let pad = self.bits.expose().iter().skip(skipped as usize).take(bits as usize).enumerate();
+        Ok(pad.fold(0u64, |pad, (i, bit)| pad | u64::from(bit) << i))
+    }
+
+    /// Marks the pad of `bits` bits at `index` as used, with everything before it.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek).
+    pub fn use_through(&mut self, index: u64, bits: u32) -> Result<PoolMark, AuthError> {
+        self.peek(index, bits)?;
+        self.skip_to(index + u64::from(bits))?;
+        Ok(PoolMark { direction: self.direction, next: self.next })
     }
 
     /// Appends fresh secret bits, the same at both ends.
@@ -136,14 +179,19 @@ impl AuthPool {
         self.bits.len() as u64
     }
 
+    /// Bits before `index` that have not been used.
+    fn skipped(&self, index: u64) -> Result<u64, AuthError> {
+        let (direction, next) = (self.direction, self.next);
+        index.checked_sub(next).ok_or(AuthError::PadUsed { direction, index, next })
+    }
+
     fn take(
         &mut self,
         index: u64,
         bits: u32,
         reserve: u64,
     ) -> Result<(AuthTicket, u64), AuthError> {
-        let used = AuthError::PadUsed { direction: self.direction, index, next: self.next };
-        let skipped = index.checked_sub(self.next).ok_or(used)?;
+        let skipped = self.skipped(index)?;
         let needed = skipped.saturating_add(u64::from(bits));
         if needed.saturating_add(reserve) > self.left() || bits == 0 || bits > 64 {
             return Err(self.low(needed));
@@ -192,10 +240,11 @@ mod tests {
         let _lost = a.reserve(64).unwrap();
         let (ticket, pad) = a.reserve(64).unwrap();
         assert_eq!((ticket.index(), ticket.mark().next), (64, 128));
-        let (_, theirs) = b.expect(64, 64).unwrap();
-        assert_eq!(pad, theirs);
+        assert_eq!(pad, b.peek(64, 64).unwrap());
+        assert_eq!(b.next_index(), 0, "looking uses nothing");
+        assert_eq!(b.use_through(64, 64).unwrap().next, 128);
         for old in [0, 63, 64, 127] {
-            assert!(matches!(b.expect(old, 64), Err(AuthError::PadUsed { next: 128, .. })));
+            assert!(matches!(b.peek(old, 64), Err(AuthError::PadUsed { next: 128, .. })));
         }
         assert!(b.skip_to(127).is_err());
         b.skip_to(200).unwrap();
@@ -213,6 +262,18 @@ mod tests {
         assert_eq!(pool.reserve(64).unwrap().0.index(), 64);
     }
 
+    #[test]
+    fn a_pad_far_ahead_is_refused_and_nothing_is_skipped() {
+        let (_, mut b) = pair(64 * 200);
+        b.use_through(64, 64).unwrap();
+        let last = 128 + WINDOW_TAGS * 64;
+        assert!(b.peek(last, 64).is_ok());
+        for index in [last + 1, last + 64, 64 * 199, u64::MAX - 64, u64::MAX] {
+            assert!(matches!(b.use_through(index, 64), Err(AuthError::PadAhead { next: 128, .. })));
+        }
+        assert_eq!((b.next_index(), b.left()), (128, 64 * 198));
+    }
+
     proptest! {
         #[test]
         fn any_order_of_requests_uses_no_bit_twice(
@@ -221,12 +282,16 @@ mod tests {
             let (mut pool, _) = pair(640);
             let mut used = [false; 640];
             for (send, index, bits) in steps {
-                let taken = if send { pool.reserve(bits) } else { pool.expect(index, bits) };
-                if let Ok((ticket, _)) = taken {
-                    for i in ticket.index()..ticket.index() + u64::from(bits) {
+                let taken = if send {
+                    pool.reserve(bits).map(|(ticket, _)| (ticket.index(), ticket.mark()))
+                } else {
+                    pool.use_through(index, bits).map(|mark| (index, mark))
+                };
+                if let Ok((index, mark)) = taken {
+                    for i in index..index + u64::from(bits) {
                         prop_assert!(!std::mem::replace(&mut used[i as usize], true));
                     }
-                    prop_assert_eq!(ticket.mark().next, ticket.index() + u64::from(bits));
+                    prop_assert_eq!(mark.next, index + u64::from(bits));
                 }
                 prop_assert_eq!(pool.next_index() + pool.left(), 640);
             }

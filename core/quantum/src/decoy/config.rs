@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::length::INTENSITIES;
+use super::message::MAX_CLICKS;
 use super::rule::{CascadeCharge, LengthMethod};
 use crate::config::ConfigError;
 
@@ -167,6 +168,23 @@ impl DecoyConfig {
             let half = self.intercept_share / 2.0;
             ((1.0 - half) * own + half * error(0.5)) / gains[k]
         })
+    }
+
+    /// More clicks than a block of this link has, dark counts and afterpulses included: twice the expected ones and ten
+    /// thousand. For limits on what a message may hold.
+    pub fn most_clicks(&self) -> u64 {
+        let share: f64 = self.gains().iter().zip(&self.intensity_shares).map(|(g, s)| g * s).sum();
+        let clicks =
+            2.0 * share * self.pulses_per_block as f64 / (1.0 - self.afterpulse_probability);
+        (clicks as u64).saturating_add(10_000).min(self.pulses_per_block).min(MAX_CLICKS)
+    }
+
+    /// Bytes of the longest message of a block: the detections, each with its distance from the one before.
+    pub fn longest_message(&self) -> usize {
+        let clicks = self.most_clicks() as f64;
+        let distance = 2.0 + (self.pulses_per_block as f64 / clicks).log2().max(0.0) / 7.0;
+        // A bit a click for the bases; questions of Cascade are at most four bytes for each of the n/2 first blocks.
+        (clicks * (distance + 0.125)).max(2.0 * clicks) as usize + 4096
     }
 
     /// Pulses that a time in ns lasts.

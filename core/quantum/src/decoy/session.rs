@@ -4,23 +4,29 @@
 //! is sent. No key comes out before the other end's tag over the whole transcript has been checked.
 //!
 //! ```text
-//! Alice  ... Amplify, [mark] Tag ->                      [mark] check, Key, Accepted ->
-//! Bob                              [mark] check, [mark] Tag ->          (key held)      Key
+//! first   ... [mark] Tag ->                                       check, [mark] Key, Accepted ->
+//! second                    check, [marks] Hold, Tag ->               (key held)                Key
 //! ```
 //!
-//! Alice has the key when Bob's tag is right. Bob holds it until he hears that she has: the first 64 bits of the key, which
-//! nobody else knows and which are not used for anything else. If that message is lost she says so again when the
-//! connection is made anew. What the two say then goes into the next block's transcript, so that Bob gives up a key
-//! that she does not have only when that is authenticated.
+//! Either end may be the first to tag; the holder of the sessions decides, alike at both ends. Usually Alice is; an end that
+//! has just been started, and so may have been restored from an old copy of its files, lets the other one be first: before
+//! it uses a pad it has then seen a tag over a transcript in which the other end says which pads it has seen.
+//!
+//! A pad is reserved when everything has been said and the tag is sent next, so that a connection that breaks, or a stranger,
+//! costs none. The first has the key when the second's tag is right. The second holds it until it hears that the first has
+//! it: the first 64 bits of the key, which nobody else knows and which are not used for anything else. If that message is
+//! lost it is said again when the connection is made anew. What the two say then goes into the next block's transcript, so
+//! that a key is given up only when it is authenticated that the other end does not have it.
 
 use crqkd_bits::SecretBits;
-use crqkd_keys::{AuthDirection, AuthError, Authenticator, PoolMark, SendPad, Tag, Transcript};
+use crqkd_keys::{AuthDirection, AuthError, Authenticator, PoolMark, Tag, Transcript};
 use rand::TryRngCore;
 
 use super::alice::DecoyAlice;
 use super::bob::DecoyBob;
 use super::config::DecoyConfig;
 use super::counts::DecoyCounts;
+use super::epsilon::MAX_TRANSCRIPT_BYTES;
 use super::link::Choices;
 use super::message::Message;
 use super::sifting::Detections;
@@ -36,12 +42,12 @@ pub enum Step {
     Persist(PoolMark),
     /// Send these bytes.
     Send(Vec<u8>),
-    /// Alice: authenticated both ways. To be made durable, and used.
+    /// The first to tag: authenticated both ways. To be made durable, and used.
     Key(SecretBits),
-    /// Bob: Alice's tag is right, but she may not have checked his. To be made durable, and held. A key that was held
-    /// before can be given up: the greetings that say so are in the authenticated transcript.
+    /// The second: the other end's tag is right, but it may not have checked this one's. To be made durable, and held. A
+    /// key that was held before can be given up: the greetings that say so are in the authenticated transcript.
     Hold(SecretBits),
-    /// Bob: she has. What was held may be used.
+    /// The second: the first has it. What was held may be used.
     Release,
     /// The block is over.
     End(SessionEnd),
@@ -68,14 +74,9 @@ pub enum SessionError {
     /// An authentication that fails, or a pool that is low.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// A tag with a pad that the sender cannot have reached.
-    #[error("a tag of block {number} with pad {index}, too far ahead")]
-    PadAhead {
-        /// The block.
-        number: u64,
-        /// First bit of the pad.
-        index: u64,
-    },
+    /// More was said than the forgery bound allows for.
+    #[error("the block's messages are longer than {MAX_TRANSCRIPT_BYTES} bytes together")]
+    TooLong,
     /// What came is not the beginning of the key.
     #[error("the key is not confirmed")]
     Unconfirmed,
@@ -96,9 +97,9 @@ pub struct Session {
     own: AuthDirection,
     end: End,
     transcript: Transcript,
-    /// The pad of this end's tag, reserved before anything is said.
-    pad: Option<SendPad>,
-    /// Bob waits for Alice to say that she has the key, with this.
+    /// The end that tags first.
+    first: AuthDirection,
+    /// The second waits for the first to say that it has the key, with this.
     held: Option<u64>,
     /// First pad bits of Alice's tag and of Bob's, once they are used.
     tag_pads: [Option<u64>; 2],
@@ -125,66 +126,74 @@ const TAG: u8 = 2;
 const ACCEPTED: u8 = 3;
 
 impl Session {
-    /// Alice's end of block `number`. Her tag's pad is reserved now: without one there is no block. `greetings` is what
-    /// the ends said when they met, Alice's and Bob's; it is authenticated with the block.
+    /// Alice's end of block `number`. `greetings` is what the ends said when they met, Alice's and Bob's; it is authenticated
+    /// with the block.
     ///
     /// # Errors
-    /// [`AuthError::PoolLow`].
+    /// [`AuthError::PoolLow`] when there would be no pad above the reserve for its tags.
     pub fn alice(
         config: &DecoyConfig,
         number: u64,
         choices: Choices,
         greetings: [&[u8]; 2],
-        auth: &mut Authenticator,
+        first: AuthDirection,
+        auth: &Authenticator,
     ) -> Result<(Self, Vec<Step>), SessionError> {
-        let pad = auth.reserve()?;
-        let steps = vec![Step::Persist(pad.mark())];
         let end = End::Alice(Box::new(DecoyAlice::new(config, choices)));
-        Ok((Self::new(number, AuthDirection::AToB, end, greetings, pad), steps))
+        let session = Self::new(number, AuthDirection::AToB, end, greetings, first, auth)?;
+        Ok((session, Vec::new()))
     }
 
     /// Bob's end, with what he saw in the block.
     ///
     /// # Errors
-    /// [`AuthError::PoolLow`].
+    /// [`AuthError::PoolLow`] when there would be no pad above the reserve for its tags.
     pub fn bob(
         config: &DecoyConfig,
         number: u64,
         detections: Detections,
         greetings: [&[u8]; 2],
-        auth: &mut Authenticator,
+        first: AuthDirection,
+        auth: &Authenticator,
     ) -> Result<(Self, Vec<Step>), SessionError> {
-        let pad = auth.reserve()?;
-        let mut steps = vec![Step::Persist(pad.mark())];
-        let (bob, first) = DecoyBob::new(config, detections);
+        let (bob, message) = DecoyBob::new(config, detections);
         let end = End::Bob(Box::new(bob));
-        let mut session = Self::new(number, AuthDirection::BToA, end, greetings, pad);
-        session.say(&first, &mut steps);
+        let mut session = Self::new(number, AuthDirection::BToA, end, greetings, first, auth)?;
+        let mut steps = Vec::new();
+        session.say(&message, &mut steps);
         Ok((session, steps))
     }
 
-    fn new(number: u64, own: AuthDirection, end: End, greetings: [&[u8]; 2], pad: SendPad) -> Self {
-        let mut transcript = Transcript::new();
+    fn new(
+        number: u64,
+        own: AuthDirection,
+        end: End,
+        greetings: [&[u8]; 2],
+        first: AuthDirection,
+        auth: &Authenticator,
+    ) -> Result<Self, SessionError> {
+        auth.check_reserve()?;
+        let mut transcript = auth.transcript(number)?;
         transcript.push(AuthDirection::AToB, greetings[0]);
         transcript.push(AuthDirection::BToA, greetings[1]);
-        Self {
+        Ok(Self {
             number,
             own,
             end,
             transcript,
-            pad: Some(pad),
+            first,
             held: None,
             tag_pads: [None; 2],
             counts: DecoyCounts::default(),
             over: false,
-        }
+        })
     }
 
-    /// Takes bytes from the other end and appends what is to be done, which is to be done after an error too: a tag
-    /// that does not fit has used its pad.
+    /// Takes bytes from the other end and appends what is to be done.
     ///
     /// # Errors
-    /// Anything that does not fit. The session is then over and its secrets are wiped.
+    /// Anything that does not fit. The session is then over, its secrets are wiped, and of what was appended marks are still
+    /// made durable.
     pub fn receive<R: TryRngCore + ?Sized>(
         &mut self,
         bytes: &[u8],
@@ -219,8 +228,8 @@ impl Session {
     }
 
     /// Bytes of the transcript so far.
-    pub fn transcript_bytes(&self) -> usize {
-        self.transcript.len()
+    pub fn transcript_bytes(&self) -> u64 {
+        self.transcript.bytes()
     }
 
     /// First pad bits of Alice's tag and of Bob's: known when there is a key.
@@ -247,6 +256,9 @@ impl Session {
             Some((&MESSAGE, bytes)) => {
                 let message = Message::from_bytes(bytes)?;
                 self.transcript.push(self.own.reversed(), bytes);
+                if self.transcript.bytes() > MAX_TRANSCRIPT_BYTES {
+                    return Err(SessionError::TooLong);
+                }
                 let (answer, status) = match &mut self.end {
                     End::Alice(alice) => {
                         let answer = alice.handle(message, rng)?;
@@ -269,7 +281,7 @@ impl Session {
                         self.end = End::Gone;
                         steps.push(Step::End(SessionEnd::Aborted(reason)));
                     }
-                    Status::Done if matches!(self.end, End::Alice(_)) => self.tag(auth, steps)?,
+                    Status::Done if self.own == self.first => self.tag(auth, steps)?,
                     _ => {}
                 }
                 Ok(())
@@ -303,11 +315,16 @@ impl Session {
         steps.push(Step::Send(bytes));
     }
 
-    /// Sends this end's tag; its pad was made durable when the block began.
-    fn tag(&mut self, auth: &Authenticator, steps: &mut Vec<Step>) -> Result<(), SessionError> {
-        let pad = self.pad.take().ok_or(SessionError::Unexpected)?;
-        let tag = auth.tag(pad, self.number, &self.transcript)?;
-        self.tag_pads[usize::from(self.own == AuthDirection::BToA)] = Some(tag.index);
+    /// Sends this end's tag. Everything has been said: only now is a pad taken.
+    fn tag(&mut self, auth: &mut Authenticator, steps: &mut Vec<Step>) -> Result<(), SessionError> {
+        let place = usize::from(self.own == AuthDirection::BToA);
+        if self.tag_pads[place].is_some() {
+            return Err(SessionError::Unexpected);
+        }
+        let pad = auth.reserve()?;
+        steps.push(Step::Persist(pad.mark()));
+        let tag = auth.tag(pad, &self.transcript);
+        self.tag_pads[place] = Some(tag.index);
         let mut out = Writer::default();
         out.byte(TAG);
         out.word(tag.index);
@@ -324,46 +341,46 @@ impl Session {
         steps: &mut Vec<Step>,
     ) -> Result<(), SessionError> {
         let done = match &self.end {
-            End::Alice(alice) => alice.status() == Status::Done && self.pad.is_none(),
-            End::Bob(bob) => bob.status() == Status::Done && self.held.is_none(),
+            End::Alice(alice) => alice.status() == Status::Done,
+            End::Bob(bob) => bob.status() == Status::Done,
             End::Gone => false,
         };
-        if !done {
+        let tagged = self.tag_pads[usize::from(self.own == AuthDirection::BToA)].is_some();
+        if !done || tagged != (self.own == self.first) {
             return Err(SessionError::Unexpected);
         }
-        // Each block takes one pad of each pool at most. Without this one forged tag could use up a whole pool.
-        if tag.index > self.number.saturating_mul(u64::from(auth.tag_bits())) {
-            return Err(SessionError::PadAhead { number: self.number, index: tag.index });
-        }
-        let pad = auth.expect(tag)?;
-        steps.push(Step::Persist(pad.mark()));
-        auth.verify(pad, self.number, &self.transcript)?;
+        let mark = auth.verify(tag, &self.transcript)?;
+        steps.push(Step::Persist(mark));
         self.tag_pads[usize::from(self.own == AuthDirection::AToB)] = Some(tag.index);
-        match std::mem::replace(&mut self.end, End::Gone) {
-            End::Alice(alice) => {
-                let key = alice.into_key().ok_or(SessionError::Unexpected)?;
-                let mut out = Writer::default();
-                out.byte(ACCEPTED);
-                out.word(confirmation(&key));
-                steps.push(Step::Key(key));
-                steps.push(Step::Send(out.0));
-                steps.push(Step::End(SessionEnd::Key));
-                self.over = true;
-            }
-            End::Bob(bob) => {
-                let key = bob.into_key().ok_or(SessionError::Unexpected)?;
-                self.held = Some(confirmation(&key));
-                steps.push(Step::Hold(key));
-                self.tag(auth, steps)?;
-            }
-            End::Gone => {}
+        let key = match std::mem::replace(&mut self.end, End::Gone) {
+            End::Alice(alice) => alice.into_key(),
+            End::Bob(bob) => bob.into_key(),
+            End::Gone => None,
+        };
+        let key = key.ok_or(SessionError::Unexpected)?;
+        if self.own == self.first {
+            let mut out = Writer::default();
+            out.byte(ACCEPTED);
+            out.word(confirmation(&key));
+            steps.push(Step::Key(key));
+            steps.push(Step::Send(out.0));
+            steps.push(Step::End(SessionEnd::Key));
+            self.over = true;
+            return Ok(());
         }
+        self.held = Some(confirmation(&key));
+        // The pad is named in the record of the key, so it is marked first; the tag is sent when the key is durable.
+        self.tag(auth, steps)?;
+        let send = steps.pop();
+        steps.push(Step::Hold(key));
+        steps.extend(send);
         Ok(())
     }
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Session(block {}, {:?}, {} bytes)", self.number, self.own, self.transcript.len())
+        let bytes = self.transcript.bytes();
+        write!(f, "Session(block {}, {:?}, {bytes} bytes)", self.number, self.own)
     }
 }

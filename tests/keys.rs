@@ -1,0 +1,226 @@
+//! Delivery of keys and supply with quantum key in whole roles: what goes wrong with files at one end is noticed at both.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // helpers of tests, outside of #[test] functions
+
+mod common;
+
+use common::{command, data};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Two cells without eavesdroppers on an air.
+struct Cells {
+    dir: tempfile::TempDir,
+    children: Vec<(String, Child)>,
+}
+
+impl Cells {
+    fn new() -> Self {
+        let mut cells = Cells { dir: tempfile::tempdir().unwrap(), children: Vec::new() };
+        let socket = cells.path("air.sock");
+        let mut air = command();
+        air.args(["air", "--radios", "qap1,alice,qap2,bob", "--seed", "3", "--listen"]).arg(socket);
+        cells.spawn("air", air);
+        cells
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A role, to be completed and spawned.
+    fn role(&self, role: &str) -> Command {
+        let kind = if role.starts_with("qap") { "qap" } else { "user" };
+        let mut command = command();
+        let radio = format!("air:{}", self.path("air.sock").display());
+        command.args([kind, "--role", role, "--radio", &radio]);
+        command
+    }
+
+    fn spawn(&mut self, name: &str, mut command: Command) {
+        let to = |ending: &str| File::create(self.path(&format!("{name}.{ending}"))).unwrap();
+        let (out, err) = (to("json"), to("err"));
+        command.args(["--json", "--scenario"]).arg(data("scenarios/hall-small.toml"));
+        self.children.push((name.to_owned(), command.stdout(out).stderr(err).spawn().unwrap()));
+    }
+
+    /// Waits until all have ended: status and standard error of each.
+    fn end(&mut self) -> Vec<(String, ExitStatus, String)> {
+        let deadline = Instant::now() + Duration::from_secs(100);
+        let mut ended = Vec::new();
+        for (name, mut child) in std::mem::take(&mut self.children) {
+            while child.try_wait().unwrap().is_none() {
+                assert!(Instant::now() < deadline || child.kill().is_err(), "{name} does not end");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let said = fs::read_to_string(self.path(&format!("{name}.err"))).unwrap();
+            ended.push((name, child.wait().unwrap(), said));
+        }
+        ended
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.path(&format!("{name}.json"))).unwrap())
+            .unwrap()
+    }
+}
+
+impl Drop for Cells {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn delivered(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut keys: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "key"))
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())
+        })
+        .collect();
+    keys.sort();
+    keys
+}
+
+/// One user's folder cannot be written any more: neither has a key, and both say so.
+#[test]
+fn a_delivery_that_fails_at_one_user_leaves_no_key_at_the_other() {
+    for broken in ["alice", "bob"] {
+        let mut cells = Cells::new();
+        let folder = |cells: &Cells, user: &str| cells.path(&format!("{user}-keys"));
+        for user in ["alice", "bob"] {
+            let mut one = cells.role(user);
+            one.args(["--seed", "3", "--deliver"]).arg(folder(&cells, user));
+            cells.spawn(user, one);
+        }
+        // The air stands still until all are there.
+        let dir = folder(&cells, broken);
+        while fs::remove_dir(&dir).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        fs::write(&dir, "a file in place of the folder").unwrap();
+        for role in ["qap1", "qap2"] {
+            let mut one = cells.role(role);
+            one.args(["--seed", "3"]);
+            cells.spawn(role, one);
+        }
+        for (name, status, said) in cells.end() {
+            assert!(!said.contains("panicked"), "{name}: {said}");
+            if name == broken {
+                assert!(said.contains("taking room for a key"), "{name}: {said}");
+                assert_eq!(status.code(), Some(3), "{name}: {said}");
+            } else if name == "alice" || name == "bob" {
+                assert_ne!(status.code(), Some(0), "{name}: {said}");
+            }
+        }
+        for user in ["alice", "bob"] {
+            assert_eq!(
+                delivered(&cells.path(&format!("{user}-keys"))),
+                [],
+                "{user}; {broken} is broken"
+            );
+        }
+        let other = if broken == "alice" { "bob" } else { "alice" };
+        assert!(cells.json(other)["no_key"].is_string(), "{}", cells.json(other));
+    }
+}
+
+/// Twice with folders of its own: the keys of the second run do not take the names of the first.
+#[test]
+fn a_new_key_folder_gives_new_names_and_no_key_is_written_over() {
+    let mut names = Vec::new();
+    let keys = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let mut cells = Cells::new();
+        for (role, folder) in [("qap1", "keys1"), ("qap2", "keys2")] {
+            let dir = cells.path(folder);
+            fs::create_dir(&dir).unwrap();
+            for number in 1..6u8 {
+                let bytes: Vec<u8> = (0..24).map(|i| number.wrapping_mul(37) ^ (i * 11)).collect();
+                fs::write(dir.join(format!("{number}.key")), bytes).unwrap();
+            }
+            // Entries that are no key.
+            fs::create_dir(dir.join("0.key")).unwrap();
+            fs::write(dir.join("notes.key"), "not a key").unwrap();
+            let mut one = cells.role(role);
+            one.arg("--keys").arg(dir);
+            cells.spawn(role, one);
+        }
+        for user in ["alice", "bob"] {
+            let mut one = cells.role(user);
+            one.arg("--deliver").arg(keys.path().join(user));
+            cells.spawn(user, one);
+        }
+        for (name, status, said) in cells.end() {
+            assert!(status.success(), "{name}: {said}");
+            if name.starts_with("qap") {
+                assert!(said.contains("notes.key: not a key file"), "{name}: {said}");
+                assert!(said.contains("0.key: not a regular file"), "{name}: {said}");
+            }
+        }
+        assert_eq!(delivered(&keys.path().join("alice")), delivered(&keys.path().join("bob")));
+        names.push(delivered(&keys.path().join("alice")).len());
+        // Marks that are lost are no new beginning.
+        fs::remove_file(cells.path("keys1/marks.jsonl")).unwrap();
+        let mut again = cells.role("qap1");
+        again.arg("--keys").arg(cells.path("keys1"));
+        cells.spawn("again", again);
+        let (_, status, said) = cells.end().remove(0);
+        assert!(status.code() == Some(2) && said.contains("marks.jsonl: it is missing"), "{said}");
+    }
+    assert!(names[0] > 0 && names[1] == 2 * names[0], "{names:?}");
+}
+
+/// Different key files at the two sites: no key, and the reason is said.
+#[test]
+fn different_key_files_give_no_key_and_say_why() {
+    let mut cells = Cells::new();
+    for (role, folder, factor) in [("qap1", "keys1", 37u8), ("qap2", "keys2", 59)] {
+        let dir = cells.path(folder);
+        fs::create_dir(&dir).unwrap();
+        for number in 1..6u8 {
+            let bytes: Vec<u8> = (0..24).map(|i| number.wrapping_mul(factor) ^ (i * 11)).collect();
+            fs::write(dir.join(format!("{number}.key")), bytes).unwrap();
+        }
+        let mut one = cells.role(role);
+        one.arg("--keys").arg(dir);
+        cells.spawn(role, one);
+    }
+    for user in ["alice", "bob"] {
+        let mut one = cells.role(user);
+        one.arg("--deliver").arg(cells.path(&format!("{user}-keys")));
+        cells.spawn(user, one);
+    }
+    for (name, status, said) in cells.end() {
+        assert!(!said.contains("panicked"), "{name}: {said}");
+        if name == "alice" || name == "bob" {
+            assert_eq!(status.code(), Some(1), "{name}: {said}");
+            let why = cells.json(&name)["no_key"].as_str().unwrap().to_owned();
+            assert!(why.contains("different key files"), "{name}: {why}");
+            assert_eq!(delivered(&cells.path(&format!("{name}-keys"))), []);
+        }
+    }
+}
+
+/// A role that waits says so, and for what.
+#[test]
+fn whoever_waits_says_for_what() {
+    let mut cells = Cells::new();
+    let dir = cells.path("keys1");
+    fs::create_dir(&dir).unwrap();
+    let mut qap = cells.role("qap1");
+    qap.arg("--keys").arg(&dir);
+    cells.spawn("qap1", qap);
+    std::thread::sleep(Duration::from_secs(3));
+    let said = fs::read_to_string(cells.path("qap1.err")).unwrap();
+    assert!(said.contains("waiting for key files, NUMBER.key in"), "{said}");
+    assert!(said.contains("waits for the other radios of the air"), "{said}");
+}
