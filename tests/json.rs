@@ -1,6 +1,6 @@
 //! docs/json.md against what `--json` prints: every document has the schema and the fields that its table lists, no more
 //! and no fewer.
-#![allow(clippy::unwrap_used)] // helpers of tests, outside of #[test] functions
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests, outside of #[test] functions
 
 mod common;
 

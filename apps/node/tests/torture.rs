@@ -38,7 +38,7 @@ struct Proxy {
     address: String,
     tamper: Arc<Mutex<Tamper>>,
     /// Tags by direction and pad: more than one value is a pad under two transcripts.
-    tags: Arc<Mutex<BTreeMap<(bool, u64), Vec<u64>>>>,
+    tags: Arc<Mutex<Tags>>,
     tampered: Arc<AtomicU64>,
 }
 
@@ -73,7 +73,9 @@ impl Proxy {
     }
 }
 
-type Shared = (Arc<Mutex<Tamper>>, Arc<Mutex<BTreeMap<(bool, u64), Vec<u64>>>>, Arc<AtomicU64>);
+/// Values of the tags that were seen, by sender and pad.
+type Tags = BTreeMap<(bool, u64), Vec<u64>>;
+type Shared = (Arc<Mutex<Tamper>>, Arc<Mutex<Tags>>, Arc<AtomicU64>);
 
 fn pass(from: &mut TcpStream, to: &mut TcpStream, from_alice: bool, shared: &Shared) {
     let (tamper, tags, tampered) = shared;
