@@ -57,8 +57,31 @@ pub struct Share {
 
 /// Σ part / Σ whole with the interval described above, within 0 and `most`; `None` when nothing was counted.
 ///
-/// With fewer than two blocks nothing is known about the spread and the interval is everything.
+/// With fewer than two blocks nothing is known about the spread and the interval is everything. Shares that are all 0, or
+/// all `most`, have no spread either, which does not make the ratio known: then the other end is that of Clopper and
+/// Pearson for as many chances as there are effective blocks of 5 s (about three over their number). A rate without a
+/// largest value, where `most` is infinite, has no scale for that and keeps an interval from 0 to 0.
+///
+/// ```text
+/// 0 <= ratio <= most · (1 − 0.025^(1/m'))
+/// ```
 pub fn ratio(shares: &[Share], most: f64) -> Option<Estimate> {
+    let mut estimate = ratio_of_blocks(shares, most)?;
+    if most.is_finite() && (estimate.mean <= 0.0 || estimate.mean >= most) {
+        let whole: f64 = shares.iter().map(|s| s.whole).sum();
+        let (spells, _) = jackknife(shares, estimate.mean, whole, SPELL_S);
+        let unseen = most * (1.0 - 0.025f64.powf(1.0 / spells));
+        if estimate.mean <= 0.0 {
+            estimate.high = estimate.high.max(unseen);
+        } else {
+            estimate.low = estimate.low.min(most - unseen);
+        }
+    }
+    Some(estimate)
+}
+
+/// The ratio with the interval of the blocks' spread alone.
+fn ratio_of_blocks(shares: &[Share], most: f64) -> Option<Estimate> {
     let whole: f64 = shares.iter().map(|s| s.whole).sum();
     if whole <= 0.0 {
         return None;
@@ -74,7 +97,7 @@ pub fn ratio(shares: &[Share], most: f64) -> Option<Estimate> {
 /// Failures come in spells, which a run that saw few of them cannot measure; so n counts no more than one independent
 /// chance every 5 s, and k is scaled with it.
 pub fn proportion(shares: &[Share]) -> Option<Estimate> {
-    let blocks = ratio(shares, 1.0)?;
+    let blocks = ratio_of_blocks(shares, 1.0)?;
     let whole: f64 = shares.iter().map(|s| s.whole).sum();
     let (spells, _) = jackknife(shares, blocks.mean, whole, SPELL_S);
     let n = whole.min(spells);
@@ -154,6 +177,27 @@ mod tests {
         let estimate = proportion(&shares).unwrap();
         assert_eq!((estimate.mean, estimate.low), (0.0, 0.0));
         assert!((estimate.high - 0.1089).abs() < 1e-3, "{estimate:?}");
+    }
+
+    #[test]
+    fn shares_at_an_end_leave_room_for_what_was_not_seen() {
+        // 512 bits each 5 s, twenty times: 1 - 0.025^(1/20) = 0.16843.
+        let bits = |part: f64| -> Vec<Share> {
+            (0..20).map(|i| Share { whole: 512.0, ..at(i, part) }).collect()
+        };
+        let none = ratio(&bits(0.0), 1.0).unwrap();
+        assert_eq!((none.mean, none.low), (0.0, 0.0));
+        assert!((none.high - 0.16843).abs() < 1e-5, "{none:?}");
+        let all = ratio(&bits(512.0), 1.0).unwrap();
+        assert_eq!((all.mean, all.high), (1.0, 1.0));
+        assert!((all.low - (1.0 - 0.16843)).abs() < 1e-5, "{all:?}");
+        // One error among all the bits is measured by its block, as before.
+        let mut one = bits(0.0);
+        one[3].part = 1.0;
+        assert_eq!(ratio(&one, 1.0), ratio_of_blocks(&one, 1.0));
+        // Bits a second have no largest value.
+        let rate = ratio(&bits(0.0), f64::INFINITY).unwrap();
+        assert_eq!((rate.low, rate.high), (0.0, 0.0));
     }
 
     #[test]
