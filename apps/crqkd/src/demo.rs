@@ -6,6 +6,7 @@ use crate::exit::{Outcome, Stopped, interrupted};
 use crate::json;
 use crate::message::{Cipher, open, seal};
 use crate::output::new_folder;
+use crate::provenance::Provenance;
 use crate::referee::{LinkVerdict, Verdict};
 use crate::run::{How, Quantum, on_the_air, quantum, with_overrides};
 use crate::saved;
@@ -181,7 +182,8 @@ fn one(args: &DemoArgs, scenario: &Scenario, save: Option<&Path>) -> Result<Repo
     let (verdict, finished) = on_the_air(scenario, &how, key)?;
     report.fill(&verdict, &finished)?;
     if let Some(folder) = folder {
-        saved::save(folder.path(), scenario, &report, &verdict)?;
+        let made = Provenance::new(scenario, args.run.seed);
+        saved::save(folder.path(), scenario, &report, &verdict, made)?;
         folder.finish()?;
     }
     Ok(report)

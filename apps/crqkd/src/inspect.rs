@@ -115,7 +115,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     }
     if let Some(output) = output {
         let name = args.file.file_name().unwrap_or_default().to_string_lossy();
-        output.finish(&picture::draw(&name, &findings, &responses)?)?;
+        output.finish(&picture::draw(&name, &findings, &responses))?;
     }
     Ok(Outcome::Ok)
 }

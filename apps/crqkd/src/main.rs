@@ -17,6 +17,7 @@ mod oddities;
 mod output;
 mod polar;
 mod progress;
+mod provenance;
 mod qkd;
 mod receive;
 mod record;

@@ -142,7 +142,7 @@ fn fer(args: &FerArgs) -> Result<Outcome> {
     if curve.points.is_empty() {
         bail!(Stopped);
     }
-    for (output, text) in outputs.into_iter().zip([curve.to_csv(), curve.to_svg()?]) {
+    for (output, text) in outputs.into_iter().zip([curve.to_csv(), curve.to_svg()]) {
         if !exit::interrupted() {
             output.finish(&text)?;
         }

@@ -2,13 +2,15 @@
 
 use crate::demo::Report;
 use crate::output::write;
+use crate::provenance::Provenance;
 use crate::referee::{LinkVerdict, Verdict};
 use anyhow::Result;
 use crqkd_channel_key::{FeatureMap, LogAmplitude, MedianQuantizer};
 use crqkd_experiment::{Estimate, TableRow as Figures};
+use crqkd_quantum::{Bb84Report, QuantumConfig};
 use crqkd_report::{
-    ByEnd, Counting, GroupRecord, Impulse, LinkData, Matrix, RunData, SimulatedBits, TableRow,
-    WindowData,
+    ByEnd, Counting, Disturbances, GroupRecord, Impulse, LinkData, Matrix, QuantumBlock,
+    QuantumData, RunData, SimulatedBits, TableRow, WindowData,
 };
 use crqkd_scenario::Scenario;
 use crqkd_sounding::{CARRIERS, PEAK_TAP, SAMPLE_RATE_HZ, TAPS};
@@ -22,14 +24,31 @@ pub(crate) fn save(
     scenario: &Scenario,
     report: &Report,
     verdict: &Verdict,
+    made: Provenance,
 ) -> Result<()> {
-    run_data(scenario, report, verdict)?.save(dir)?;
+    run_data(scenario, report, verdict, made)?.save(dir)?;
     write(&dir.join("scenario.toml"), &scenario.to_toml())
 }
 
-fn run_data(scenario: &Scenario, report: &Report, verdict: &Verdict) -> Result<RunData> {
+fn run_data(
+    scenario: &Scenario,
+    report: &Report,
+    verdict: &Verdict,
+    made: Provenance,
+) -> Result<RunData> {
     let mut run = RunData::new(&report.scenario, report.seed);
-    run.command = Some(format!("crqkd demo --scenario {} --seed {}", report.scenario, report.seed));
+    run.command = Some(made.command);
+    run.version = Some(concat!("crqkd ", env!("CARGO_PKG_VERSION")).to_owned());
+    for (name, value) in made.options {
+        run.option(name, value);
+    }
+    run.air_time_s = report.row.as_ref().map(|row| row.air_s);
+    run.disturbances = Some(Disturbances {
+        share: scenario.air.disturbance_share,
+        mean_s: scenario.air.disturbance_s,
+        rise_db: scenario.air.disturbance_rise_db,
+    });
+    run.quantum = Some(quantum_data(&scenario.quantum, &report.quantum));
     let otp = &report.otp;
     run.fact("code", format!("polar ({}, {}) with CRC-{}", otp.n, otp.k, otp.crc));
     run.fact("authentication", "none: messages carry no tags yet");
@@ -46,6 +65,26 @@ fn run_data(scenario: &Scenario, report: &Report, verdict: &Verdict) -> Result<R
         run.links.push(link_data(scenario, link, names)?);
     }
     Ok(run)
+}
+
+fn quantum_data(config: &QuantumConfig, reports: &[Bb84Report]) -> QuantumData {
+    let block = |report: &Bb84Report| QuantumBlock {
+        pulses: report.counts.pulses,
+        detected: report.counts.detected,
+        sifted: report.counts.sifted,
+        sample: report.counts.sample,
+        sample_errors: report.counts.sample_errors,
+        disclosed: report.leak,
+        key_bits: report.final_length(),
+        abort: report.abort.map(|reason| reason.to_string()),
+    };
+    QuantumData {
+        protocol: "BB84".to_owned(),
+        distance_km: config.distance_km,
+        qber_threshold: config.qber_threshold,
+        intercept_share: config.intercept_share,
+        blocks: reports.iter().map(block).collect(),
+    }
 }
 
 fn table(row: &Figures, report: &Report) -> Vec<TableRow> {
@@ -85,13 +124,14 @@ fn table(row: &Figures, report: &Report) -> Vec<TableRow> {
         line("key disagreement rate", row.kdr, 100.0, "%", Counting::None, paper.map(|p| p.kdr)),
         line("retransmission rate", row.rr, 100.0, "%", Counting::None, paper.map(|p| p.rr)),
         line(
-            "Eve's key disagreement rate",
+            TableRow::EVE_ON_QAP,
             row.eve_kdr,
             100.0,
             "%",
             Counting::None,
             paper.map(|p| p.eve_kdr),
         ),
+        line(TableRow::EVE_ON_USER, row.eve_reverse_kdr, 100.0, "%", Counting::None, None),
         TableRow::new("groups cracked by Eve", row.cracked as f64, "", Counting::None).decimals(0),
     ]
 }

@@ -6,11 +6,13 @@ use crate::exit::{NoKey, Outcome};
 use crate::link::read;
 use crate::output::write;
 use crate::progress::note;
+use crate::provenance::Provenance;
 use crate::record::{Recorder, play};
 use crate::referee::{Referee, Verdict};
 use crate::run::{How, Quantum, loopback_config, quantum, supply, watch, with_overrides};
 use crate::{json, saved, scenario};
 use anyhow::{Context, Result, bail, ensure};
+use crqkd_air::faults::Fault;
 use crqkd_flowgraphs::{Finished, Role, RunOptions, loopback, simulated};
 use crqkd_recording::{Collection, Datatype, RunWriter};
 use crqkd_scenario::Scenario;
@@ -110,7 +112,8 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
     report.fill(&verdict, &finished)?;
     let record = OutcomeRecord::new(seed, &verdict);
     write(&writer.path().join(OUTCOME_FILE), &(serde_json::to_string_pretty(&record)? + "\n"))?;
-    saved::save(writer.path(), &scenario, &report, &verdict)?;
+    let made = Provenance::new(&scenario, seed).option("faults", named(&config.faults));
+    saved::save(writer.path(), &scenario, &report, &verdict, made)?;
     let mut fields = Map::new();
     fields.insert("scenario".into(), scenario.name.clone().into());
     fields.insert("seed".into(), seed.into());
@@ -119,6 +122,15 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
     print_outcome("crqkd/simulate/1", &record, args.json)?;
     note(format_args!("recorded {} radios in {}", members.len(), args.record.display()));
     Ok(Outcome::Ok)
+}
+
+/// The faults of a run, for people.
+fn named(faults: &[(Role, Fault)]) -> String {
+    if faults.is_empty() {
+        return "none".to_owned();
+    }
+    let one = |(role, fault): &(Role, Fault)| format!("{role}:{fault}");
+    faults.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `crqkd replay`: the recorded radios play their recordings, the others are simulated again from the seed.

@@ -129,6 +129,11 @@ impl RunData {
         Self {
             scenario: self.scenario.clone(),
             command: self.command.clone(),
+            version: self.version.clone(),
+            options: self.options.clone(),
+            air_time_s: self.air_time_s,
+            disturbances: self.disturbances,
+            quantum: self.quantum.clone(),
             facts: self.facts.clone(),
             table: self.table.clone(),
             links: self.links.iter().map(LinkData::clone_without_arrays).collect(),

@@ -7,6 +7,8 @@
 //! numpy reads. [`render`] makes one HTML page of it that needs nothing else: no script, no
 //! network, dark and light, wide and narrow. [`bit_raster_svg`] is its best-known picture alone.
 //!
+//! [`Plot`] draws curves of other commands with the same axes, legends and style, as SVG files.
+//!
 //! ```
 //! use crqkd_report::{Counting, RunData, TableRow, render};
 //!
@@ -27,7 +29,11 @@ mod matrix;
 mod npy;
 mod page;
 mod picture;
+mod plot;
+mod provenance;
+mod quantum;
 mod run;
+mod style;
 mod svg;
 mod table;
 
@@ -35,7 +41,9 @@ pub use error::ReportError;
 pub use figures::raster::bit_raster_svg;
 pub use matrix::Matrix;
 pub use page::render;
+pub use plot::{Look, Panel, Plot, Scale, Series};
+pub use quantum::{QuantumBlock, QuantumData};
 pub use run::{
-    ByEnd, Counting, Fact, GroupRecord, Impulse, LinkData, RunData, SimulatedBits, TableRow,
-    WindowData,
+    ByEnd, Counting, Disturbances, Fact, GroupRecord, Impulse, LinkData, RunData, SimulatedBits,
+    TableRow, WindowData,
 };

@@ -1,7 +1,9 @@
 //! The page: one HTML file that needs nothing else.
 
-use crate::figures::{channel, kdr, raster, waterfall};
+use crate::figures::{channel, kdr, quantum, raster, waterfall};
+use crate::provenance::{self, NOT_RECORDED};
 use crate::run::{LinkData, RunData};
+use crate::style;
 use crate::svg::{Figure, escape};
 use crate::table::table;
 use std::fmt::Write;
@@ -18,10 +20,11 @@ pub fn render(run: &RunData) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>crqkd: {scenario}, seed {seed}</title>\n<style>{css}</style>\n</head>\n<body>\n\
+         <title>crqkd: {scenario}, seed {seed}</title>\n<style>{style}{css}</style>\n</head>\n<body>\n\
          <main>\n<header>\n<p class=\"over\">crqkd run report</p>\n\
          <h1>Scenario \u{201c}{scenario}\u{201d}, seed {seed}</h1>\n",
         seed = run.seed,
+        style = style::for_page(),
         css = include_str!("page.css")
     );
     out.push_str(
@@ -37,7 +40,7 @@ pub fn render(run: &RunData) -> String {
         );
     }
     out.push_str("</header>\n");
-    facts(&mut out, run);
+    out.push_str(&provenance::section(run));
     if !run.table.is_empty() {
         out.push_str("<section>\n<h2>Results beside the paper\u{2019}s</h2>\n");
         out.push_str(&table(&run.table));
@@ -55,13 +58,20 @@ pub fn render(run: &RunData) -> String {
         );
     }
     let mut number = 0;
+    out.push_str("<section>\n<h2>The quantum link</h2>\n");
+    match run.quantum.as_ref().and_then(|link| quantum::figure(link, "quantum")) {
+        Some(figure) => write_figure(&mut out, figure, &mut number),
+        None => {
+            let _ =
+                writeln!(out, "<p class=\"quiet\">Its error rate and rates: {NOT_RECORDED}.</p>");
+        }
+    }
+    out.push_str("</section>\n");
     for (i, link) in run.links.iter().enumerate() {
-        section(&mut out, link, i, &mut number);
+        section(&mut out, run, link, i, &mut number);
     }
-    out.push_str("<footer><p>Made by <code>crqkd report</code>");
-    if let Some(command) = &run.command {
-        let _ = write!(out, " from the run of <code>{}</code>", escape(command));
-    }
+    let _ =
+        write!(out, "<footer><p>Drawn by <code>crqkd report</code> {}", env!("CARGO_PKG_VERSION"));
     out.push_str(
         ". This page is one file: it has no script and asks for nothing over the network.</p>\
          </footer>\n</main>\n</body>\n</html>\n",
@@ -69,23 +79,11 @@ pub fn render(run: &RunData) -> String {
     out
 }
 
-fn facts(out: &mut String, run: &RunData) {
-    if run.facts.is_empty() {
-        return;
-    }
-    out.push_str("<dl>\n");
-    for fact in &run.facts {
-        let (name, value) = (escape(&fact.name), escape(&fact.value));
-        let _ = writeln!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
-    }
-    out.push_str("</dl>\n");
-}
-
-fn section(out: &mut String, link: &LinkData, index: usize, number: &mut usize) {
+fn section(out: &mut String, run: &RunData, link: &LinkData, index: usize, number: &mut usize) {
     let (qap, user) = (escape(&link.qap), escape(&link.user));
     let _ = writeln!(out, "<section>\n<h2>The link between {qap} and {user}</h2>");
     let figures: [Option<Figure>; 4] = [
-        channel::figure(link, &format!("channel-{index}")),
+        channel::figure(link, run.disturbances, &format!("channel-{index}")),
         raster::figure(link, &format!("raster-{index}")),
         kdr::figure(link, &format!("kdr-{index}")),
         waterfall::figure(link, &format!("waterfall-{index}")),
@@ -94,13 +92,18 @@ fn section(out: &mut String, link: &LinkData, index: usize, number: &mut usize) 
         out.push_str("<p class=\"quiet\">This run kept no measurements of this link.</p>\n");
     }
     for figure in figures.into_iter().flatten() {
-        *number += 1;
-        let _ = writeln!(
-            out,
-            "<figure>\n<div class=\"wide\">{}</div>\n<figcaption><span class=\"fig\">Figure \
-             {number}.</span> {}</figcaption>\n</figure>",
-            figure.drawing, figure.caption
-        );
+        write_figure(out, figure, number);
     }
     out.push_str("</section>\n");
+}
+
+fn write_figure(out: &mut String, figure: Figure, number: &mut usize) {
+    *number += 1;
+    let _ = writeln!(
+        out,
+        "<figure>\n<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Drawing of figure \
+         {number}\">{}</div>\n<figcaption><span class=\"fig\">Figure {number}.</span> \
+         {}</figcaption>\n</figure>",
+        figure.drawing, figure.caption
+    );
 }

@@ -2,6 +2,7 @@
 
 use crate::ReportError;
 use crate::matrix::Matrix;
+use crate::quantum::QuantumData;
 use num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,23 @@ pub struct RunData {
     pub scenario: String,
     /// Seed of the run.
     pub seed: u64,
-    /// The command that made the run, if it should be shown.
+    /// The command that made the run.
     pub command: Option<String>,
+    /// The program that made the run and its version: "crqkd 0.1.0". `None`, like the other facts below: not recorded.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// What the command's options stood at, those that were not given included.
+    #[serde(default)]
+    pub options: Vec<Fact>,
+    /// Air time in seconds, all links together.
+    #[serde(default)]
+    pub air_time_s: Option<f64>,
+    /// What disturbs the ends now and then.
+    #[serde(default)]
+    pub disturbances: Option<Disturbances>,
+    /// The quantum link between the access points.
+    #[serde(default)]
+    pub quantum: Option<QuantumData>,
     /// Facts shown above the table: code, mode, key fingerprints, "unauthenticated".
     pub facts: Vec<Fact>,
     /// The rows of the table.
@@ -34,6 +50,18 @@ pub struct Fact {
     pub name: String,
     /// "3f9a01c4".
     pub value: String,
+}
+
+/// The long disturbances of a scenario: another transmitter raises the noise floor of one place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disturbances {
+    /// Share of the time under one, at each place on its own, 0..1.
+    pub share: f64,
+    /// Mean length in seconds.
+    pub mean_s: f64,
+    /// Highest noise floor during one over the quiet one, in dB.
+    pub rise_db: f64,
 }
 
 /// How the bits of a figure were counted.
@@ -175,10 +203,20 @@ impl RunData {
             scenario: scenario.into(),
             seed,
             command: None,
+            version: None,
+            options: Vec::new(),
+            air_time_s: None,
+            disturbances: None,
+            quantum: None,
             facts: Vec::new(),
             table: Vec::new(),
             links: Vec::new(),
         }
+    }
+
+    /// Adds an option and what it stood at.
+    pub fn option(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.options.push(Fact { name: name.into(), value: value.into() });
     }
 
     /// Adds a fact to those shown above the table.
@@ -201,11 +239,27 @@ impl RunData {
                 )?;
             }
         }
+        if let Some(time) = self.air_time_s {
+            let fits = time.is_finite() && time >= 0.0;
+            expect(fits, || "air_time_s".into(), "a time of 0 s or more", time)?;
+        }
+        if let Some(Disturbances { share, mean_s, rise_db }) = self.disturbances {
+            let place = || String::from("disturbances");
+            expect((0.0..=1.0).contains(&share), place, "a share in 0..=1", share)?;
+            let finite = mean_s.is_finite() && rise_db.is_finite();
+            expect(finite, place, "finite numbers", format!("{mean_s} s, {rise_db} dB"))?;
+        }
+        self.quantum.as_ref().map_or(Ok(()), QuantumData::validate)?;
         self.links.iter().enumerate().try_for_each(|(i, link)| link.validate(i))
     }
 }
 
 impl TableRow {
+    /// Label of the row with Eve's error rate when she follows the QAP's frames.
+    pub const EVE_ON_QAP: &str = "Eve's key disagreement rate, QAP's frames";
+    /// Label of the row with Eve's error rate when she follows the user's frames.
+    pub const EVE_ON_USER: &str = "Eve's key disagreement rate, user's frames";
+
     /// A row with one decimal, without interval and without a figure of the paper.
     pub fn new(
         label: impl Into<String>,

@@ -1,5 +1,6 @@
 //! What every figure needs: escaping, short numbers, axes, legends and the frame of an SVG.
 
+use crate::style;
 use std::fmt::Write;
 
 /// Width of a figure in user units; the page shows it at about this many pixels.
@@ -65,6 +66,22 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{}\u{a0}%", number(100.0 * share, 1))
 }
 
+/// A small rate: plain decimals from 0.001 on, otherwise as "3.9·10⁻⁵".
+pub(crate) fn rate(x: f64) -> String {
+    if x == 0.0 || !x.is_finite() || x.abs() >= 0.001 {
+        return number(x, 4);
+    }
+    let power = x.abs().log10().floor();
+    format!("{}\u{b7}10{}", number(x / 10f64.powf(power), 1), superscript(power as i32))
+}
+
+/// A whole number as an exponent.
+pub(crate) fn superscript(n: i32) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let raise = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    n.to_string().chars().map(raise).collect()
+}
+
 /// A linear axis: values `low..high` onto coordinates `from..to`.
 #[derive(Clone, Copy)]
 pub(crate) struct Axis {
@@ -106,6 +123,12 @@ impl Axis {
         let decimals = (-(step * 1.000001).log10().floor()).clamp(0.0, 9.0) as usize;
         (ticks, decimals)
     }
+
+    /// The ticks with their labels.
+    pub(crate) fn labelled(&self, count: usize) -> Vec<(f64, String)> {
+        let (ticks, decimals) = self.ticks(count);
+        ticks.into_iter().map(|tick| (tick, number(tick, decimals))).collect()
+    }
 }
 
 /// A drawing in the making.
@@ -124,6 +147,25 @@ impl Svg {
              <desc id=\"{id}-d\">{description}</desc>\n"
         );
         Self { text }
+    }
+
+    /// Opens a drawing that is a file of its own: with the style, and on a card.
+    pub(crate) fn open_file(
+        id: &str,
+        width: f64,
+        height: f64,
+        title: &str,
+        description: &str,
+    ) -> Self {
+        let mut svg = Self::open(id, width, height, title, description);
+        svg.text = svg.text.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
+        svg.raw(&format!("<style>{}</style>", style::for_file()));
+        svg.raw(&format!(
+            "<rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
+            coord(width - 1.0),
+            coord(height - 1.0)
+        ));
+        svg
     }
 
     /// Ends the drawing.
@@ -176,39 +218,86 @@ impl Svg {
 
     /// Tick marks and labels of a vertical axis at `x`, with grid lines to `grid_to`.
     pub(crate) fn y_axis(&mut self, axis: &Axis, x: f64, grid_to: f64, count: usize) {
-        let (ticks, decimals) = axis.ticks(count);
-        for tick in ticks {
-            let y = axis.at(tick);
+        self.y_ticks(axis, x, grid_to, &axis.labelled(count));
+    }
+
+    /// The same with these values and labels.
+    pub(crate) fn y_ticks(&mut self, axis: &Axis, x: f64, grid_to: f64, ticks: &[(f64, String)]) {
+        for (value, text) in ticks {
+            let y = axis.at(*value);
             self.line("grid", x, y, grid_to, y);
-            self.label("tick end", x - 7.0, y + 4.5, &number(tick, decimals));
+            self.label("tick end", x - 7.0, y + 4.5, text);
         }
     }
 
     /// Tick marks and labels of a horizontal axis at `y`.
     pub(crate) fn x_axis(&mut self, axis: &Axis, y: f64, count: usize) {
-        let (ticks, decimals) = axis.ticks(count);
+        self.x_ticks(axis, y, &axis.labelled(count));
+    }
+
+    /// The same with these values and labels.
+    pub(crate) fn x_ticks(&mut self, axis: &Axis, y: f64, ticks: &[(f64, String)]) {
         self.line("frame", axis.from, y, axis.to, y);
-        for tick in ticks {
-            let x = axis.at(tick);
+        for (value, text) in ticks {
+            let x = axis.at(*value);
             self.line("frame", x, y, x, y + 5.0);
-            self.label("tick mid", x, y + 20.0, &number(tick, decimals));
+            self.label("tick mid", x, y + 20.0, text);
         }
     }
 
-    /// A row of legend entries from `x` on: a sample drawn in a box of 26 x 12 and its name.
-    pub(crate) fn legend(&mut self, mut x: f64, y: f64, entries: &[(String, &str)]) {
-        for (sample, name) in entries {
-            let (tx, ty) = (coord(x), coord(y - 10.0));
+    /// Rows of legend entries from `x` on, the first with its baseline at `y`, none beyond `right`: a sample drawn in a
+    /// box of 26 x 12 and its name.
+    pub(crate) fn legend(&mut self, x: f64, right: f64, y: f64, entries: &[(String, &str)]) {
+        let names: Vec<&str> = entries.iter().map(|(_, name)| *name).collect();
+        for ((sample, name), (column, row)) in entries.iter().zip(legend_places(&names, right - x))
+        {
+            let (at, baseline) = (x + column, y + LEGEND_PITCH * row as f64);
+            let (tx, ty) = (coord(at), coord(baseline - 10.0));
             let _ = write!(self.text, "<g transform=\"translate({tx} {ty})\">{sample}</g>");
-            self.label("key", x + 33.0, y, name);
-            x += 33.0 + 7.1 * name.chars().count() as f64 + 24.0;
+            self.label("key", at + 33.0, baseline, name);
         }
     }
+}
+
+/// From row to row of a legend.
+const LEGEND_PITCH: f64 = 20.0;
+
+/// Height of the legend's rows beyond the first.
+pub(crate) fn legend_more(names: &[&str], width: f64) -> f64 {
+    LEGEND_PITCH * legend_places(names, width).last().map_or(0.0, |(_, row)| *row as f64)
+}
+
+/// Where each entry begins: its offset and its row.
+fn legend_places(names: &[&str], width: f64) -> Vec<(f64, usize)> {
+    let (mut x, mut row) = (0.0, 0);
+    names
+        .iter()
+        .map(|name| {
+            let length = 33.0 + 7.4 * name.chars().count() as f64;
+            if x > 0.0 && x + length > width {
+                (x, row) = (0.0, row + 1);
+            }
+            let place = (x, row);
+            x += length + 22.0;
+            place
+        })
+        .collect()
+}
+
+/// Path of a disc at x, y of this radius.
+pub(crate) fn mark_disc(x: f64, y: f64, r: f64) -> String {
+    let (d, x, y, r) = (coord(2.0 * r), coord(x - r), coord(y), coord(r));
+    format!("M{x} {y}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z")
 }
 
 /// A legend sample: a line of this class.
 pub(crate) fn line_sample(class: &str) -> String {
     format!("<path class=\"{class}\" d=\"M0 6H26\"/>")
+}
+
+/// A legend sample: an upright line of this class.
+pub(crate) fn upright_sample(class: &str) -> String {
+    format!("<path class=\"{class}\" d=\"M13 -2V14\"/>")
 }
 
 /// A legend sample: a filled box of this class.
@@ -235,6 +324,7 @@ mod tests {
             ("12".into(), "0".into(), "3.3".into())
         );
         assert_eq!(coord(f64::NAN), "0");
+        assert_eq!((rate(0.0391), rate(3.94e-5)), ("0.0391".into(), "3.9·10⁻⁵".into()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The table of the run beside the paper's.
 
+use crate::provenance::NOT_RECORDED;
 use crate::run::{Counting, TableRow};
 use crate::svg::{Axis, coord, escape, number};
 use std::fmt::Write;
@@ -12,14 +13,22 @@ pub(crate) fn table(rows: &[TableRow]) -> String {
         return String::new();
     }
     let mut out = String::from(
-        "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Quantity</th>\
+        "<div class=\"wide\" tabindex=\"0\" role=\"group\" aria-label=\"Table of results\"><table>\n<thead><tr><th scope=\"col\">Quantity</th>\
          <th scope=\"col\" class=\"broad\">Bits counted</th>\
          <th scope=\"col\" class=\"n\">This run</th>\
          <th scope=\"col\" class=\"n broad\">95\u{a0}% interval</th>\
          <th scope=\"col\" class=\"n\">The paper</th><th scope=\"col\">Unit</th>\
          <th scope=\"col\" class=\"broad\"><span class=\"hidden\">Drawing</span></th></tr></thead>\n<tbody>\n",
     );
-    for row in rows {
+    // Folders of older versions hold one row of Eve's.
+    let missing = [TableRow::EVE_ON_USER, TableRow::EVE_ON_QAP]
+        .into_iter()
+        .take(2usize.saturating_sub(rows.iter().filter(|row| row.is_eve()).count()))
+        .filter(|label| rows.iter().all(|row| row.label != *label))
+        .map(|label| TableRow::not_accounted(label, "%", Counting::None))
+        .collect::<Vec<_>>();
+    let after = rows.iter().rposition(TableRow::is_eve).map_or(rows.len(), |at| at + 1);
+    for row in rows[..after].iter().chain(missing.iter().rev()).chain(&rows[after..]) {
         let decimals = usize::from(row.decimals);
         let show = |x: f64| number(x, decimals);
         let range =
@@ -29,6 +38,7 @@ pub(crate) fn table(rows: &[TableRow]) -> String {
             _ => String::new(),
         };
         let value = match row.value {
+            None if row.is_eve() => format!("<td class=\"n quiet\">{NOT_RECORDED}</td>"),
             Some(value) => {
                 format!("<td class=\"n\"><b>{}</b>{}</td>", show(value), narrow(range.as_deref()))
             }
@@ -50,6 +60,13 @@ pub(crate) fn table(rows: &[TableRow]) -> String {
     }
     out.push_str("</tbody></table></div>\n");
     out
+}
+
+impl TableRow {
+    /// Whether it is one of the rows of Eve's error rate; the label of older folders names no frames.
+    fn is_eve(&self) -> bool {
+        self.label.starts_with("Eve's key disagreement rate")
+    }
 }
 
 fn counted(counting: Counting) -> &'static str {

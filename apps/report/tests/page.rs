@@ -34,9 +34,9 @@ fn resources(page: &Document<'_>) -> Vec<String> {
 fn the_page_is_well_formed_and_has_every_figure() {
     let html = render(&support::run(4, 1));
     let page = parse(&html);
-    assert_eq!(count(&page, "figure"), 8);
+    assert_eq!(count(&page, "figure"), 9);
     assert_eq!(count(&page, "table"), 1);
-    assert_eq!(count(&page, "figcaption"), 8);
+    assert_eq!(count(&page, "figcaption"), 9);
     assert!(html.contains("not accounted"));
     assert!(html.contains("Simulation."));
 }

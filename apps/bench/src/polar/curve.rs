@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crqkd_polar::{Noise, SoftChannel, bounds};
-use plotters::prelude::*;
+use crqkd_report::{Look, Panel, Plot, Scale, Series};
 use serde::Serialize;
 use statrs::distribution::{Beta, ContinuousCDF};
 
@@ -107,13 +107,43 @@ impl Curve {
     }
 
     /// The curve with its confidence intervals and the bound, as SVG.
-    ///
-    /// # Errors
-    /// When it cannot be drawn.
-    pub fn to_svg(&self) -> Result<String, BenchError> {
-        let mut text = String::new();
-        self.draw(&mut text).map_err(|error| BenchError::Draw(error.to_string()))?;
-        Ok(text)
+    pub fn to_svg(&self) -> String {
+        // Below, the bound is drawn at the lower edge.
+        const LEAST: f64 = 1e-5;
+        let percent = |point: &Point| 100.0 * point.kdr;
+        let first = self.points.iter().map(percent).fold(f64::INFINITY, f64::min);
+        let last = self.points.iter().map(percent).fold(f64::NEG_INFINITY, f64::max);
+        let seen = || self.points.iter().filter(|point| point.errors > 0);
+        let simulated = Series::curve(
+            "simulated, 95\u{a0}%",
+            Look::Main,
+            seen().map(|p| [percent(p), p.fer]).collect(),
+        )
+        .with_marks()
+        .with_intervals(seen().map(|p| [percent(p), p.fer_low.max(LEAST), p.fer_high]).collect());
+        let bound: Vec<[f64; 2]> = self
+            .points
+            .iter()
+            .filter_map(|p| Some([percent(p), p.bound_fer?.max(LEAST)]))
+            .collect();
+        let mut series = vec![simulated];
+        if !bound.is_empty() {
+            series.insert(0, Series::curve("bound for any code", Look::Second, bound));
+        }
+        let plot = Plot {
+            title: self.title.clone(),
+            description: format!(
+                "Frame error rate at {} key disagreement rates, and the least that any code of this size could have.",
+                self.points.len()
+            ),
+            panels: vec![Panel {
+                heading: String::new(),
+                x: Scale::linear("key disagreement rate (%)", first, last.max(first + 1e-3)),
+                y: Scale::logarithmic("frame error rate", LEAST, 1.0),
+                series,
+            }],
+        };
+        plot.to_svg()
     }
 
     /// Writes `BASE.csv` and `BASE.svg`.
@@ -121,58 +151,11 @@ impl Curve {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, base: &Path) -> Result<(), BenchError> {
-        for (extension, text) in [("csv", self.to_csv()), ("svg", self.to_svg()?)] {
+        for (extension, text) in [("csv", self.to_csv()), ("svg", self.to_svg())] {
             let path = base.with_extension(extension);
             fs::write(&path, text)
                 .map_err(|source| BenchError::Write { path: path.display().to_string(), source })?;
         }
-        Ok(())
-    }
-
-    fn draw(&self, text: &mut String) -> Result<(), Box<dyn std::error::Error + '_>> {
-        const LEAST: f64 = 1e-5;
-        let root = SVGBackend::with_string(text, (640, 480)).into_drawing_area();
-        root.fill(&WHITE)?;
-        let kdrs = || self.points.iter().map(|point| 100.0 * point.kdr);
-        let first = kdrs().fold(f64::INFINITY, f64::min);
-        let last = kdrs().fold(f64::NEG_INFINITY, f64::max).max(first + 1e-3);
-        let mut chart = ChartBuilder::on(&root)
-            .caption(&self.title, ("sans-serif", 18))
-            .margin(12)
-            .x_label_area_size(40)
-            .y_label_area_size(60)
-            .build_cartesian_2d(first..last, (LEAST..1.0).log_scale())?;
-        chart
-            .configure_mesh()
-            .x_desc("key disagreement rate, %")
-            .y_desc("frame error rate")
-            .y_label_formatter(&|y| format!("{y:.0e}"))
-            .draw()?;
-        let seen = || self.points.iter().filter(|point| point.errors > 0);
-        chart
-            .draw_series(LineSeries::new(seen().map(|p| (100.0 * p.kdr, p.fer)), &BLUE))?
-            .label("simulated, 95 %")
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLUE));
-        chart.draw_series(seen().map(|p| Circle::new((100.0 * p.kdr, p.fer), 3, BLUE.filled())))?;
-        chart.draw_series(seen().map(|p| {
-            let x = 100.0 * p.kdr;
-            PathElement::new([(x, p.fer_low.max(LEAST)), (x, p.fer_high)], BLUE)
-        }))?;
-        let bound = |p: &Point| Some((100.0 * p.kdr, p.bound_fer?.max(LEAST)));
-        let bound: Vec<_> = self.points.iter().filter_map(bound).collect();
-        if !bound.is_empty() {
-            chart
-                .draw_series(LineSeries::new(bound, &RED))?
-                .label("bound for any code")
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], RED));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE)
-            .border_style(BLACK)
-            .draw()?;
-        root.present()?;
         Ok(())
     }
 }
@@ -247,7 +230,7 @@ mod tests {
         assert!(curve.points.iter().all(|point| point.bound_fer.unwrap() < point.fer_high));
         assert_eq!(curve.to_csv().lines().count(), 4);
         assert!(curve.to_csv().starts_with("kdr,errors,frames,fer"));
-        assert!(curve.to_svg().unwrap().contains("frame error rate"));
+        assert!(curve.to_svg().contains("frame error rate"));
         assert!(Curve::run(&case, (0.2, 0.1), 3, 1, stop, |_| go_on()).is_err());
     }
 }

@@ -16,9 +16,6 @@ pub enum BenchError {
         /// Why.
         source: std::io::Error,
     },
-    /// The curve could not be drawn.
-    #[error("drawing the curve: {0}")]
-    Draw(String),
     /// A curve needs points.
     #[error("no error rates from {from} to {to} in {points} points")]
     Range {

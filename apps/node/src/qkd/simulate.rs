@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use crqkd_quantum::decoy::{Asymptotic, DecoyConfig, run_decoy_block};
-use plotters::prelude::*;
+use crqkd_report::{Look, Panel, Plot, Scale, Series};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -131,19 +131,16 @@ fn point(
     })
 }
 
-/// The rates per pulse against the distance, on a logarithmic scale, as SVG.
+/// The rates per pulse against the distance, on a logarithmic scale, and the error rate below, as SVG.
 ///
 /// # Errors
 /// No point with a rate.
 pub fn plot(points: &[SimulatedPoint]) -> Result<String> {
-    let finite: Vec<(f64, f64)> =
-        points.iter().map(|p| (p.distance_km, p.rate_per_pulse)).filter(|p| p.1 > 0.0).collect();
-    let endless: Vec<(f64, f64)> = points
-        .iter()
-        .map(|p| (p.distance_km, p.asymptotic_per_pulse))
-        .filter(|p| p.1 > 0.0)
-        .collect();
-    let rates = finite.iter().chain(&endless).map(|p| p.1);
+    let curve = |pick: fn(&SimulatedPoint) -> f64| -> Vec<[f64; 2]> {
+        points.iter().map(|p| [p.distance_km, pick(p)]).filter(|p| p[1] > 0.0).collect()
+    };
+    let (finite, endless) = (curve(|p| p.rate_per_pulse), curve(|p| p.asymptotic_per_pulse));
+    let rates = finite.iter().chain(&endless).map(|p| p[1]);
     let low = rates.clone().fold(f64::INFINITY, f64::min);
     let high = rates.fold(0.0, f64::max);
     if high <= 0.0 {
@@ -151,36 +148,34 @@ pub fn plot(points: &[SimulatedPoint]) -> Result<String> {
     }
     let from = points.first().map_or(0.0, |p| p.distance_km);
     let to = points.last().map_or(1.0, |p| p.distance_km).max(from + 1.0);
-    let mut text = String::new();
-    let mut draw = || -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::with_string(&mut text, (800, 500)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .margin(16)
-            .x_label_area_size(40)
-            .y_label_area_size(70)
-            .build_cartesian_2d(from..to, ((low / 2.0)..(high * 2.0)).log_scale())?;
-        chart
-            .configure_mesh()
-            .x_desc("fibre in km")
-            .y_desc("secret bits per pulse")
-            .y_label_formatter(&|rate| format!("{rate:.0e}"))
-            .draw()?;
-        chart
-            .draw_series(LineSeries::new(endless.iter().copied(), &BLACK.mix(0.5)))?
-            .label("endless run")
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLACK.mix(0.5)));
-        chart
-            .draw_series(LineSeries::new(finite.iter().copied(), &BLUE))?
-            .label("simulated blocks")
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLUE));
-        chart.draw_series(finite.iter().map(|&point| Circle::new(point, 3, BLUE.filled())))?;
-        chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
-        area.present()?;
-        Ok(())
+    let fibre = || Scale::linear("fibre in km", from, to);
+    let errors: Vec<[f64; 2]> = points.iter().map(|p| [p.distance_km, 100.0 * p.qber]).collect();
+    let most = errors.iter().map(|p| p[1]).fold(0.0, f64::max);
+    let plot = Plot {
+        title: "Decoy-state BB84 over fibre".into(),
+        description: format!(
+            "Secret bits per pulse and error rate of the test basis at {} distances from {from} to {to} km.",
+            points.len()
+        ),
+        panels: vec![
+            Panel {
+                heading: "Secret bits per pulse".into(),
+                x: fibre(),
+                y: Scale::logarithmic("secret bits per pulse", low / 2.0, high * 2.0),
+                series: vec![
+                    Series::curve("endless run", Look::Third, endless),
+                    Series::curve("simulated blocks", Look::Main, finite).with_marks(),
+                ],
+            },
+            Panel {
+                heading: "Error rate of the test basis".into(),
+                x: fibre(),
+                y: Scale::linear("QBER (%)", 0.0, 1.1 * most + 0.1),
+                series: vec![Series::curve("mean over blocks", Look::Main, errors).with_marks()],
+            },
+        ],
     };
-    draw().map_err(|error| anyhow!("the plot: {error}"))?;
-    Ok(text)
+    Ok(plot.to_svg())
 }
 
 #[cfg(test)]

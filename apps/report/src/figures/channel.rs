@@ -2,8 +2,11 @@
 
 use super::carrier_name;
 use crate::matrix::Matrix;
-use crate::run::{LinkData, SimulatedBits, WindowData};
-use crate::svg::{Axis, Figure, Svg, WIDTH, box_sample, coord, escape, line_sample, number};
+use crate::run::{Disturbances, LinkData, SimulatedBits, WindowData};
+use crate::svg::{
+    Axis, Figure, Svg, WIDTH, box_sample, coord, escape, legend_more, line_sample, number, percent,
+    upright_sample,
+};
 use num_complex::Complex32;
 use std::borrow::Cow;
 
@@ -14,8 +17,13 @@ const LEFT: f64 = 74.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 58.0;
 const PLOT: f64 = 118.0;
-const STRIP: f64 = 9.0;
-const GAP: f64 = 34.0;
+/// From row to row of bits: room for a name in letters of 11 units.
+const STRIP: f64 = 14.0;
+/// Height of a row's cells.
+const CELL: f64 = 10.0;
+/// From the plot to the first row: its name must not touch the label of the lowest tick.
+const STRIPS_BELOW: f64 = 8.0;
+const GAP: f64 = 44.0;
 const BOTTOM: f64 = 48.0;
 
 /// Deepest level drawn, in dB below the threshold.
@@ -41,12 +49,17 @@ struct Scene<'a> {
 }
 
 /// The figure; `None` if the link kept no CSI.
-pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
+pub(crate) fn figure(
+    link: &LinkData,
+    disturbances: Option<Disturbances>,
+    id: &str,
+) -> Option<Figure> {
     let probes = link.probes().min(link.csi.qap.rows()).min(link.csi.user.rows());
     if probes == 0 || link.carriers.is_empty() {
         return None;
     }
     let windows = stretch(link, probes);
+    let borders = windows.len() > 1;
     let count: usize = windows.iter().map(|w| w.probes).sum();
     let first = windows.first()?.first;
     let times = link.air_time_s.get(first..first + count)?;
@@ -57,8 +70,20 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
         return None;
     }
 
-    let pitch = PLOT + strips * STRIP + GAP;
-    let height = TOP + panels as f64 * pitch - GAP + BOTTOM;
+    let mut keys: Vec<_> = traces.iter().map(|t| (line_sample(t.class), t.name)).collect();
+    keys.push((line_sample("threshold"), "threshold"));
+    if borders {
+        keys.push((upright_sample("edge"), "window border"));
+    }
+    if strips > 0.0 {
+        keys.push((box_sample("one"), "bit 1"));
+        keys.push((box_sample("differs"), "bit differs from the QAP's"));
+    }
+    let names: Vec<&str> = keys.iter().map(|(_, name)| *name).collect();
+    let first_top = TOP + legend_more(&names, WIDTH - LEFT);
+    let bits_height = if strips > 0.0 { STRIPS_BELOW + strips * STRIP } else { 0.0 };
+    let pitch = PLOT + bits_height + GAP;
+    let height = first_top + panels as f64 * pitch - GAP + BOTTOM;
     let step = spacing(times);
     let time = Axis::new((times[0], times[count - 1] + step), (LEFT, WIDTH - RIGHT));
     let title = format!("Channel level of {panels} selected carriers over time");
@@ -74,16 +99,10 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
         number(time.high - time.low, 1)
     );
     let mut svg = Svg::open(id, WIDTH, height, &title, &description);
-    let mut keys: Vec<_> = scene.traces.iter().map(|t| (line_sample(t.class), t.name)).collect();
-    keys.push((line_sample("threshold"), "threshold"));
-    if strips > 0.0 {
-        keys.push((box_sample("one"), "bit 1"));
-        keys.push((box_sample("differs"), "bit differs from the QAP's"));
-    }
-    svg.legend(LEFT, 18.0, &keys);
+    svg.legend(LEFT, WIDTH, 18.0, &keys);
 
     for (feature, curves) in curves.iter().enumerate() {
-        let top = TOP + feature as f64 * pitch;
+        let top = first_top + feature as f64 * pitch;
         scene.panel(&mut svg, feature, curves, top);
     }
     let bottom = height - BOTTOM + 4.0;
@@ -96,13 +115,21 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     } else {
         ""
     };
+    let borders = if borders {
+        " Dotted upright lines are the borders of windows: at each, all ends compute new thresholds \
+         from the probes of the next window alone."
+    } else {
+        ""
+    };
     let caption = format!(
         "<strong>The same channel, heard from three places.</strong> Level of the carriers that \
          were selected for the key, for {shown} of {all} probes. {qap} (thick) and {user} (thin) \
          measure the radio channel between them milliseconds apart, Eve listens from where she \
          stands. {agreement} Each end compares a level with its own threshold \
          (dashed, the median of its window): above is bit 1, below is bit 0. No threshold is ever \
-         sent.{bits} Levels are given against the mean threshold of each end.",
+         sent.{borders}{bits} Levels are given against the mean threshold of each end. Where a curve is \
+         interrupted, more than three probes in a row were not kept by both ends. {disturbed}",
+        disturbed = disturbed(disturbances),
         shown = number(count as f64, 0),
         all = number(link.probes() as f64, 0),
         qap = escape(&link.qap),
@@ -110,6 +137,28 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
         agreement = escape(&agreement),
     );
     Some(Figure { drawing: svg.close(), caption })
+}
+
+/// What a rough stretch of a curve is.
+fn disturbed(disturbances: Option<Disturbances>) -> String {
+    let mut text = String::from(
+        "A stretch in which a curve is rough, and its bits differ more often, is a disturbance: \
+         another transmitter that raises the noise floor of one place for a while. ",
+    );
+    match disturbances {
+        None => text.push_str("How many there were in this run: not recorded."),
+        Some(Disturbances { share, .. }) if share <= 0.0 => {
+            text.push_str("This scenario has none.");
+        }
+        Some(Disturbances { share, mean_s, rise_db }) => text.push_str(&format!(
+            "In this scenario each place spends {} of the time under disturbances of {} s on average \
+             that raise the floor by up to {} dB.",
+            percent(share),
+            number(mean_s, 1),
+            number(rise_db, 1)
+        )),
+    }
+    text
 }
 
 fn traces(link: &LinkData) -> Vec<Trace<'_>> {
@@ -202,10 +251,10 @@ impl Scene<'_> {
         }
 
         let Some(reference) = self.traces[0].bits else { return };
-        let mut y = top + PLOT + 3.0;
+        let mut y = top + PLOT + STRIPS_BELOW;
         for trace in &self.traces {
             let Some(bits) = trace.bits else { continue };
-            svg.label("tiny end", time.from - 7.0, y + STRIP - 1.5, trace.name);
+            svg.label("tiny end", time.from - 7.0, y + CELL - 1.0, trace.name);
             self.strip(svg, feature, bits, reference, y);
             y += STRIP;
         }
@@ -235,7 +284,7 @@ impl Scene<'_> {
                 _ => continue,
             };
             let x = self.time.at(*t);
-            let (w, h) = (coord(self.time.at(t + self.step) - x), coord(STRIP - 1.5));
+            let (w, h) = (coord(self.time.at(t + self.step) - x), coord(CELL));
             path.push_str(&format!("M{} {}h{w}v{h}h-{w}z", coord(x), coord(y)));
         }
         svg.path("one", &ones);

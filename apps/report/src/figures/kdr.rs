@@ -1,7 +1,9 @@
 //! Figure 3: the key disagreement rate of each attempt at each group.
 
 use crate::run::{GroupRecord, LinkData};
-use crate::svg::{Axis, Figure, Svg, WIDTH, coord, escape, line_sample, number, percent};
+use crate::svg::{
+    Axis, Figure, Svg, WIDTH, coord, escape, line_sample, mark_disc, number, percent,
+};
 
 /// Attempts drawn at most.
 const MAX_ATTEMPTS: usize = 1500;
@@ -46,7 +48,7 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     svg.label_up(22.0, (TOP + HEIGHT - BOTTOM) / 2.0, "KDR of the attempt (%)");
     svg.label("axis mid", (x.from + x.to) / 2.0, HEIGHT - 10.0, "attempt, in the order of sending");
 
-    let mut keys = vec![(sample("dot", disc), link.user.as_str())];
+    let mut keys = vec![(sample("dot", mark_disc), link.user.as_str())];
     if failed > 0 {
         keys.push((sample("fail", cross), "attempt failed, sent again"));
     }
@@ -56,7 +58,7 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
     if link.tolerable_kdr.is_some() {
         keys.push((line_sample("limit"), "what the code corrects"));
     }
-    svg.legend(LEFT, 20.0, &keys);
+    svg.legend(LEFT, WIDTH, 20.0, &keys);
 
     let size = if groups.len() > 300 { 2.2 } else { 3.8 };
     let place = |i: usize, rate: f64| (x.at(i as f64 + 1.0), y.at(100.0 * rate));
@@ -65,7 +67,7 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
         points.map(|(px, py)| mark(px, py, size)).collect()
     };
     svg.path("rhomb", &collect(&|g| g.eve_kdr, rhomb));
-    svg.path("dot", &collect(&|g| g.decoded.then_some(g.kdr), disc));
+    svg.path("dot", &collect(&|g| g.decoded.then_some(g.kdr), mark_disc));
     svg.path("fail", &collect(&|g| (!g.decoded).then_some(g.kdr), cross));
 
     let mut notes =
@@ -112,11 +114,6 @@ pub(crate) fn figure(link: &LinkData, id: &str) -> Option<Figure> {
 
 /// Path of a mark at x, y of about this radius.
 type Mark = fn(f64, f64, f64) -> String;
-
-fn disc(x: f64, y: f64, r: f64) -> String {
-    let (d, x, y, r) = (coord(2.0 * r), coord(x - r), coord(y), coord(r));
-    format!("M{x} {y}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z")
-}
 
 fn rhomb(x: f64, y: f64, r: f64) -> String {
     let (x, y, r) = (coord(x), coord(y - 1.2 * r), coord(1.2 * r));

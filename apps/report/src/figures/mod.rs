@@ -2,6 +2,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod kdr;
+pub(crate) mod quantum;
 pub(crate) mod raster;
 pub(crate) mod waterfall;
 

@@ -203,13 +203,7 @@ pub fn bit_raster_svg(run: &RunData) -> String {
     let width = 2.0 * (LEFT + SIDE + GAP) + MARGIN;
     let height = panels.iter().map(Panel::height).fold(40.0, f64::max) + 2.0 * MARGIN + 26.0;
     let title = "Where the key bits of two ends differ";
-    let mut svg = Svg::open("bit-raster", width, height, title, &describe(&panels));
-    svg.raw(&format!("<style>{}</style>", include_str!("raster.css")));
-    svg.raw(&format!(
-        "<rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
-        coord(width - 1.0),
-        coord(height - 1.0)
-    ));
+    let mut svg = Svg::open_file("bit-raster", width, height, title, &describe(&panels));
     for (i, panel) in panels.iter().enumerate() {
         panel.draw(&mut svg, i as f64 * (LEFT + SIDE + GAP) + GAP, MARGIN);
     }
@@ -221,5 +215,5 @@ pub fn bit_raster_svg(run: &RunData) -> String {
     if panels.is_empty() {
         svg.label("sub", 20.0, 44.0, "This run holds no simulated bits.");
     }
-    svg.close().replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1)
+    svg.close()
 }

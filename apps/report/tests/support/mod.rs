@@ -3,8 +3,8 @@
 #![allow(dead_code)]
 
 use crqkd_report::{
-    ByEnd, Counting, GroupRecord, Impulse, LinkData, Matrix, RunData, SimulatedBits, TableRow,
-    WindowData,
+    ByEnd, Counting, Disturbances, GroupRecord, Impulse, LinkData, Matrix, QuantumBlock,
+    QuantumData, RunData, SimulatedBits, TableRow, WindowData,
 };
 use num_complex::Complex32;
 use rand::{Rng, SeedableRng};
@@ -21,6 +21,12 @@ pub(crate) fn run(windows: usize, seed: u64) -> RunData {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut run = RunData::new("hall", seed);
     run.command = Some(format!("crqkd demo --scenario hall --seed {seed}"));
+    run.version = Some("crqkd 0.1.0".into());
+    run.option("groups", "24");
+    run.option("decision", "hard");
+    run.air_time_s = Some(85.3);
+    run.disturbances = Some(Disturbances { share: 0.08, mean_s: 4.0, rise_db: 6.0 });
+    run.quantum = Some(quantum());
     run.fact("Code", "polar (1024, 384), SCL-8, hard");
     run.fact("Authentication", "none: unauthenticated run");
     run.fact("Alice's key", "3f9a01c4");
@@ -40,12 +46,38 @@ pub(crate) fn run(windows: usize, seed: u64) -> RunData {
         TableRow::new("Retransmission rate", 2.9, "%", Counting::None)
             .interval(0.6, 8.1)
             .paper(2.1),
-        TableRow::new("Eve's key disagreement rate", 48.6, "%", Counting::None)
+        TableRow::new(TableRow::EVE_ON_QAP, 48.6, "%", Counting::None)
             .interval(47.2, 50.1)
             .paper(49.2),
+        TableRow::new(TableRow::EVE_ON_USER, 49.1, "%", Counting::None).interval(47.9, 50.3),
         TableRow::new("Groups cracked by Eve", 0.0, "", Counting::None).paper(0.0).decimals(0),
     ];
     run
+}
+
+/// Three blocks, the second with too many errors: 36 of 3000 sampled bits in all.
+fn quantum() -> QuantumData {
+    let block = |sample_errors, abort: Option<&str>| QuantumBlock {
+        pulses: 1_000_000,
+        detected: 160_000,
+        sifted: 80_000,
+        sample: 1000,
+        sample_errors,
+        disclosed: if abort.is_some() { 0 } else { 9000 },
+        key_bits: if abort.is_some() { 0 } else { 39_000 },
+        abort: abort.map(str::to_owned),
+    };
+    QuantumData {
+        protocol: "BB84".into(),
+        distance_km: 10.0,
+        qber_threshold: 0.11,
+        intercept_share: 0.0,
+        blocks: vec![
+            block(9, None),
+            block(17, Some("QBER too high: 17 errors in a sample of 1000 bits")),
+            block(10, None),
+        ],
+    }
 }
 
 /// A channel of some echoes, each a sum of plane waves: taps as a function of time.

@@ -1,0 +1,154 @@
+//! The figure of the quantum link: the error rate of each block, and how many bits are left at each step.
+
+use crate::plot::{Look, Panel, Plot, Scale, Series};
+use crate::quantum::{QuantumBlock, QuantumData};
+use crate::svg::{Figure, escape, number, percent, rate};
+
+/// Blocks drawn at most.
+const MAX_BLOCKS: usize = 500;
+
+/// Two-sided 95 % point of the standard normal distribution.
+const Z95: f64 = 1.959_963_984_540_054;
+
+/// The figure; `None` if no block was made.
+pub(crate) fn figure(link: &QuantumData, id: &str) -> Option<Figure> {
+    if link.blocks.is_empty() {
+        return None;
+    }
+    let blocks = &link.blocks[..link.blocks.len().min(MAX_BLOCKS)];
+    let plot = Plot {
+        title: format!("Error rate and rates of the quantum link, {} blocks", link.blocks.len()),
+        description: totals(link),
+        panels: vec![errors(link, blocks), rates(blocks)],
+    };
+    let sampled = link.blocks.iter().filter(|block| block.sample > 0).count();
+    let failed = link.blocks.iter().filter(|block| block.abort.is_some()).count();
+    let why = link.blocks.iter().rev().find_map(|block| block.abort.as_deref());
+    let failed = match why {
+        None => String::from(" Every block gave a key."),
+        Some(why) => format!(
+            " {failed} of {} blocks gave no key, the last one because: {}.",
+            link.blocks.len(),
+            escape(why)
+        ),
+    };
+    let intercepted = match link.intercept_share > 0.0 {
+        true => format!(
+            " An eavesdropper on the fibre measured and sent again {} of the pulses.",
+            percent(link.intercept_share)
+        ),
+        false => String::new(),
+    };
+    let cut = match link.blocks.len() > blocks.len() {
+        true => format!(" The first {} blocks are drawn.", blocks.len()),
+        false => String::new(),
+    };
+    let caption = format!(
+        "<strong>Where the quantum key comes from.</strong> {} Above: the QBER of the bits that each \
+         block disclosed as a sample ({sampled} blocks), with its 95\u{a0}% interval, and the \
+         threshold of {} beyond which a block gives no key. Below: what is left of each pulse, on a \
+         logarithmic scale. Sifting keeps the clicks with equal bases; the sample, what reconciliation \
+         discloses and privacy amplification take the rest.{failed}{intercepted}{cut}",
+        escape(&totals(link)),
+        percent(link.qber_threshold),
+    );
+    Some(Figure { drawing: plot.drawing(id), caption })
+}
+
+/// The link in one paragraph.
+fn totals(link: &QuantumData) -> String {
+    let all = link.total();
+    let qber = all.qber().map_or(String::from("not measured"), percent);
+    let per_pulse = |bits: u64| rate(bits as f64 / all.pulses.max(1) as f64);
+    let count = |n: u64| number(n as f64, 0);
+    format!(
+        "{} over {} km of fibre: {} blocks, {} pulses, {} clicks, QBER {qber}. Rates: {} sifted bits \
+         and {} key bits a pulse ({} and {} bits in all), {} bits disclosed.",
+        link.protocol,
+        number(link.distance_km, 1),
+        link.blocks.len(),
+        count(all.pulses),
+        count(all.detected),
+        per_pulse(all.sifted),
+        per_pulse(all.key_bits),
+        count(all.sifted),
+        count(all.key_bits),
+        count(all.disclosed),
+    )
+}
+
+fn block_scale(blocks: &[QuantumBlock]) -> Scale {
+    Scale::whole("block", 0.5, blocks.len() as f64 + 0.5)
+}
+
+fn errors(link: &QuantumData, blocks: &[QuantumBlock]) -> Panel {
+    let rates = || numbered(blocks).filter_map(|(i, b)| Some((i, b, b.qber()?)));
+    let points: Vec<[f64; 2]> = rates().map(|(i, _, qber)| [i, 100.0 * qber]).collect();
+    let intervals: Vec<[f64; 3]> = rates()
+        .map(|(i, block, qber)| {
+            let [low, high] = wilson(qber, block.sample as f64);
+            [i, 100.0 * low, 100.0 * high]
+        })
+        .collect();
+    let limit = 100.0 * link.qber_threshold;
+    let highest = intervals.iter().fold(limit, |most, i| most.max(i[2]));
+    let ends = [0.5, blocks.len() as f64 + 0.5];
+    let measured = Series { line: false, ..Series::curve("QBER, 95\u{a0}%", Look::Main, points) };
+    Panel {
+        heading: "Error rate of each block's sample".into(),
+        x: block_scale(blocks),
+        y: Scale::linear("QBER (%)", 0.0, 1.08 * highest + 0.5),
+        series: vec![
+            Series::curve("threshold", Look::Limit, ends.map(|x| [x, limit]).to_vec()),
+            measured.with_marks().with_intervals(intervals),
+        ],
+    }
+}
+
+fn rates(blocks: &[QuantumBlock]) -> Panel {
+    let of = |name: &str, look, pick: fn(&QuantumBlock) -> u64| {
+        let points = numbered(blocks)
+            .filter(|(_, block)| pick(block) > 0)
+            .map(|(i, block)| [i, pick(block) as f64 / block.pulses.max(1) as f64])
+            .collect();
+        Series::curve(name, look, points).with_marks()
+    };
+    let series = vec![
+        of("clicks", Look::Third, |b| b.detected),
+        of("sifted bits", Look::Second, |b| b.sifted),
+        of("key bits", Look::Main, |b| b.key_bits),
+    ];
+    let values = || series.iter().flat_map(|s| s.points.iter().map(|p| p[1]));
+    let low = values().fold(1.0, f64::min);
+    let high = values().fold(low, f64::max);
+    Panel {
+        heading: "Rates of each block".into(),
+        x: block_scale(blocks),
+        y: Scale::logarithmic("per pulse", low / 2.0, 2.0 * high),
+        series,
+    }
+}
+
+fn numbered(blocks: &[QuantumBlock]) -> impl Iterator<Item = (f64, &QuantumBlock)> {
+    blocks.iter().enumerate().map(|(i, block)| (i as f64 + 1.0, block))
+}
+
+/// Wilson's interval of a rate over `n` independent bits.
+fn wilson(p: f64, n: f64) -> [f64; 2] {
+    let zz = Z95 * Z95;
+    let middle = (p + zz / (2.0 * n)) / (1.0 + zz / n);
+    let half = Z95 * (p * (1.0 - p) / n + zz / (4.0 * n * n)).sqrt() / (1.0 + zz / n);
+    [(middle - half).max(0.0), (middle + half).min(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 10 of 100: statsmodels' proportion_confint(10, 100, method="wilson") is 0.0552, 0.1744.
+    #[test]
+    fn the_interval_is_wilsons() {
+        let [low, high] = wilson(0.1, 100.0);
+        assert!((low - 0.0552).abs() < 1e-4 && (high - 0.1744).abs() < 1e-4, "{low} {high}");
+    }
+}
