@@ -6,7 +6,7 @@ use crate::provenance::Provenance;
 use crate::referee::{LinkVerdict, Verdict};
 use anyhow::Result;
 use crqkd_channel_key::{FeatureMap, LogAmplitude, MedianQuantizer};
-use crqkd_experiment::{Estimate, TableRow as Figures};
+use crqkd_experiment::{Estimate, PaperRow, TableRow as Figures};
 use crqkd_quantum::{Bb84Report, QuantumConfig};
 use crqkd_report::{
     ByEnd, Counting, Disturbances, GroupRecord, Impulse, LinkData, Matrix, QuantumBlock,
@@ -132,8 +132,17 @@ fn table(row: &Figures, report: &Report) -> Vec<TableRow> {
             paper.map(|p| p.eve_kdr),
         ),
         line(TableRow::EVE_ON_USER, row.eve_reverse_kdr, 100.0, "%", Counting::None, None),
-        TableRow::new("groups cracked by Eve", row.cracked as f64, "", Counting::None).decimals(0),
+        cracked(row, paper),
     ]
+}
+
+fn cracked(row: &Figures, paper: Option<&PaperRow>) -> TableRow {
+    let line = TableRow::new("groups cracked by Eve", row.cracked as f64, "", Counting::None);
+    let line = match paper {
+        Some(paper) => line.paper(paper.cracked as f64),
+        None => line,
+    };
+    line.decimals(0)
 }
 
 fn link_data(scenario: &Scenario, link: &LinkVerdict, names: [String; 2]) -> Result<LinkData> {

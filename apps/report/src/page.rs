@@ -58,6 +58,9 @@ pub fn render(run: &RunData) -> String {
         );
     }
     let mut number = 0;
+    for (i, link) in run.links.iter().enumerate() {
+        section(&mut out, run, link, i, &mut number);
+    }
     out.push_str("<section>\n<h2>The quantum link</h2>\n");
     match run.quantum.as_ref().and_then(|link| quantum::figure(link, "quantum")) {
         Some(figure) => write_figure(&mut out, figure, &mut number),
@@ -67,9 +70,6 @@ pub fn render(run: &RunData) -> String {
         }
     }
     out.push_str("</section>\n");
-    for (i, link) in run.links.iter().enumerate() {
-        section(&mut out, run, link, i, &mut number);
-    }
     let _ =
         write!(out, "<footer><p>Drawn by <code>crqkd report</code> {}", env!("CARGO_PKG_VERSION"));
     out.push_str(

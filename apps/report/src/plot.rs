@@ -6,7 +6,6 @@ use crate::svg::{
 
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 26.0;
-const PLOT: f64 = 260.0;
 /// From the top of a panel's part to its plot: heading and one row of the legend.
 const HEAD: f64 = 58.0;
 /// Below a plot: tick labels and the name of the axis.
@@ -30,6 +29,8 @@ pub struct Plot {
 pub struct Panel {
     /// Above the plot; may be empty.
     pub heading: String,
+    /// Height of the plot alone, where the drawing is 900 wide.
+    pub height: f64,
     /// The horizontal axis.
     pub x: Scale,
     /// The vertical axis.
@@ -229,6 +230,9 @@ impl Series {
 }
 
 impl Panel {
+    /// The usual [`Panel::height`].
+    pub const HEIGHT: f64 = 260.0;
+
     fn named(&self) -> impl Iterator<Item = &Series> {
         self.series.iter().filter(|series| !series.name.is_empty())
     }
@@ -240,8 +244,8 @@ impl Panel {
         HEAD - heading + legend_more(&names, WIDTH - LEFT - RIGHT)
     }
 
-    fn height(&self) -> f64 {
-        self.head() + PLOT + FOOT
+    fn full_height(&self) -> f64 {
+        self.head() + self.height + FOOT
     }
 
     fn draw(&self, svg: &mut Svg, top: f64) {
@@ -255,12 +259,12 @@ impl Panel {
         svg.legend(from, to, top + legend, &keys);
 
         let plot = top + self.head();
-        let (x, y) = (self.x.axis((from, to)), self.y.axis((plot + PLOT, plot)));
-        svg.rect("plot", from, plot, to - from, PLOT);
+        let (x, y) = (self.x.axis((from, to)), self.y.axis((plot + self.height, plot)));
+        svg.rect("plot", from, plot, to - from, self.height);
         svg.y_ticks(&y, from, to, &self.y.ticks(&y, 6));
-        svg.x_ticks(&x, plot + PLOT, &self.x.ticks(&x, 10));
-        svg.label_up(20.0, plot + PLOT / 2.0, &self.y.name);
-        svg.label("axis mid", (from + to) / 2.0, plot + PLOT + 40.0, &self.x.name);
+        svg.x_ticks(&x, plot + self.height, &self.x.ticks(&x, 10));
+        svg.label_up(20.0, plot + self.height / 2.0, &self.y.name);
+        svg.label("axis mid", (from + to) / 2.0, plot + self.height + 40.0, &self.x.name);
         for series in &self.series {
             series.draw(svg, |px, py| (x.at(self.x.value(px)), y.at(self.y.value(py))));
         }
@@ -285,13 +289,13 @@ impl Plot {
     }
 
     fn height(&self) -> f64 {
-        self.panels.iter().map(Panel::height).sum()
+        self.panels.iter().map(Panel::full_height).sum()
     }
 
     fn draw(&self, svg: &mut Svg, mut top: f64) {
         for panel in &self.panels {
             panel.draw(svg, top);
-            top += panel.height();
+            top += panel.full_height();
         }
     }
 }

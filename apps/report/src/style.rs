@@ -12,7 +12,7 @@ const PALETTE: [(&str, &str, &str); 15] = [
     ("grid", "#e4e4de", "#2b3038"),
     ("frame", "#7d838b", "#7f8690"),
     ("accent", "#0b4f8a", "#8fc9f7"),
-    ("qap", "#4f9bd3", "#3f7fb5"),
+    ("qap", "#3d8bc6", "#3f7fb5"),
     ("user", "#0b3d6b", "#c4e4ff"),
     ("eve", "#b34607", "#ff9450"),
     ("one", "#2c3a48", "#b9c6d3"),
@@ -88,7 +88,7 @@ mod tests {
             let (_, light, dark) = find(ground);
             for (names, least) in [
                 (&["ink", "soft", "accent", "eve"][..], 4.5),
-                (&["frame", "qap", "user", "one", "bad"][..], 2.7),
+                (&["frame", "qap", "user", "one", "bad"][..], 3.0),
             ] {
                 for name in names {
                     let (_, on_light, on_dark) = find(name);

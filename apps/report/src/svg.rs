@@ -44,7 +44,7 @@ pub(crate) fn coord(x: f64) -> String {
     }
 }
 
-/// A number for readers: fixed decimals, true minus sign, thin spaces between thousands.
+/// A number for readers: fixed decimals, true minus sign, narrow spaces that do not break between thousands.
 pub(crate) fn number(x: f64, decimals: usize) -> String {
     let plain = format!("{:.*}", decimals.min(9), x.abs());
     let (whole, rest) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
@@ -54,7 +54,7 @@ pub(crate) fn number(x: f64, decimals: usize) -> String {
     }
     for (i, digit) in whole.chars().enumerate() {
         if i > 0 && (whole.len() - i).is_multiple_of(3) && whole.len() > 4 {
-            out.push('\u{2009}');
+            out.push('\u{202f}');
         }
         out.push(digit);
     }
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!(number(-1234.56, 1), "\u{2212}1234.6");
-        assert_eq!(number(16384.0, 0), "16\u{2009}384");
+        assert_eq!(number(16384.0, 0), "16\u{202f}384");
         assert_eq!(number(-0.04, 1), "0.0");
         assert_eq!(
             (coord(12.04), coord(-0.01), coord(3.25)),

@@ -35,7 +35,7 @@ fn a_report_names_command_version_options_air_time_and_both_eves() {
         "Air time85.3 s, all links together",
         TableRow::EVE_ON_QAP,
         TableRow::EVE_ON_USER,
-        "BB84 over 10.0 km of fibre: 3 blocks, 3\u{2009}000\u{2009}000 pulses",
+        "BB84 over 10.0 km of fibre: 3 blocks, 3\u{202f}000\u{202f}000 pulses",
         "QBER 1.2\u{a0}%",
         "1 of 3 blocks gave no key",
         "QBER too high",
@@ -111,6 +111,7 @@ fn every_drawing_of_a_file_has_the_same_style() {
         description: "A drawing to try.".into(),
         panels: vec![Panel {
             heading: "first".into(),
+            height: Panel::HEIGHT,
             x: Scale::linear("x", 0.0, 1.0),
             y: Scale::logarithmic("y", 1e-4, 1.0),
             series: vec![Series::curve("curve", Look::Main, vec![[0.0, 1e-4], [1.0, 1.0]])],

@@ -87,7 +87,7 @@ fn check(run: &RunData, id: &str, drawings: usize) {
         for (i, one) in labels.iter().enumerate() {
             let inside =
                 one.left >= 0.0 && one.right <= *width && one.top >= 0.0 && one.bottom <= *height;
-            assert!(inside, "{one:?} in {width} x {height}");
+            assert!(inside, "{} leaves {width} x {height}: {one:?}", one.text);
             for other in &labels[i + 1..] {
                 assert!(!one.touches(other), "{one:?} and {other:?}");
             }

@@ -138,6 +138,7 @@ impl Curve {
             ),
             panels: vec![Panel {
                 heading: String::new(),
+                height: Panel::HEIGHT,
                 x: Scale::linear("key disagreement rate (%)", first, last.max(first + 1e-3)),
                 y: Scale::logarithmic("frame error rate", LEAST, 1.0),
                 series,

@@ -32,6 +32,7 @@ fn spectrum(findings: &Findings) -> Panel {
     let levels = findings.spectrum_dbfs.iter().enumerate();
     Panel {
         heading: "Mean spectrum".into(),
+        height: Panel::HEIGHT,
         x: Scale::linear("MHz from the centre", -half_mhz, half_mhz),
         y: Scale::linear(
             format!("dBFS in {:.1} kHz", SAMPLE_RATE_HZ / 1e3 / bins as f64),
@@ -70,6 +71,7 @@ fn impulses(findings: &Findings, responses: &[[Complex32; TAPS]]) -> Panel {
     }
     Panel {
         heading: format!("Impulse responses of {} of {} frames", responses.len(), findings.frames),
+        height: Panel::HEIGHT,
         x: Scale::linear("ns from the strongest path", delay(0), delay(TAPS - 1)),
         y: Scale::linear("dB below it", FLOOR_DB, 2.0),
         series,

@@ -160,6 +160,7 @@ pub fn plot(points: &[SimulatedPoint]) -> Result<String> {
         panels: vec![
             Panel {
                 heading: "Secret bits per pulse".into(),
+                height: Panel::HEIGHT,
                 x: fibre(),
                 y: Scale::logarithmic("secret bits per pulse", low / 2.0, high * 2.0),
                 series: vec![
@@ -169,6 +170,7 @@ pub fn plot(points: &[SimulatedPoint]) -> Result<String> {
             },
             Panel {
                 heading: "Error rate of the test basis".into(),
+                height: Panel::HEIGHT,
                 x: fibre(),
                 y: Scale::linear("QBER (%)", 0.0, 1.1 * most + 0.1),
                 series: vec![Series::curve("mean over blocks", Look::Main, errors).with_marks()],

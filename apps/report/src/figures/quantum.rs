@@ -7,6 +7,9 @@ use crate::svg::{Figure, escape, number, percent, rate};
 /// Blocks drawn at most.
 const MAX_BLOCKS: usize = 500;
 
+/// Height of each plot.
+const HEIGHT: f64 = 150.0;
+
 /// Two-sided 95 % point of the standard normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;
 
@@ -17,11 +20,15 @@ pub(crate) fn figure(link: &QuantumData, id: &str) -> Option<Figure> {
     }
     let blocks = &link.blocks[..link.blocks.len().min(MAX_BLOCKS)];
     let plot = Plot {
-        title: format!("Error rate and rates of the quantum link, {} blocks", link.blocks.len()),
+        title: format!(
+            "Error rate and rates of the quantum link, {}",
+            blocks_of(link.blocks.len())
+        ),
         description: totals(link),
         panels: vec![errors(link, blocks), rates(blocks)],
     };
     let sampled = link.blocks.iter().filter(|block| block.sample > 0).count();
+    let sampled = blocks_of(sampled);
     let failed = link.blocks.iter().filter(|block| block.abort.is_some()).count();
     let why = link.blocks.iter().rev().find_map(|block| block.abort.as_deref());
     let failed = match why {
@@ -45,7 +52,7 @@ pub(crate) fn figure(link: &QuantumData, id: &str) -> Option<Figure> {
     };
     let caption = format!(
         "<strong>Where the quantum key comes from.</strong> {} Above: the QBER of the bits that each \
-         block disclosed as a sample ({sampled} blocks), with its 95\u{a0}% interval, and the \
+         block disclosed as a sample ({sampled}), with its 95\u{a0}% interval, and the \
          threshold of {} beyond which a block gives no key. Below: what is left of each pulse, on a \
          logarithmic scale. Sifting keeps the clicks with equal bases; the sample, what reconciliation \
          discloses and privacy amplification take the rest.{failed}{intercepted}{cut}",
@@ -62,11 +69,11 @@ fn totals(link: &QuantumData) -> String {
     let per_pulse = |bits: u64| rate(bits as f64 / all.pulses.max(1) as f64);
     let count = |n: u64| number(n as f64, 0);
     format!(
-        "{} over {} km of fibre: {} blocks, {} pulses, {} clicks, QBER {qber}. Rates: {} sifted bits \
+        "{} over {} km of fibre: {}, {} pulses, {} clicks, QBER {qber}. Rates: {} sifted bits \
          and {} key bits a pulse ({} and {} bits in all), {} bits disclosed.",
         link.protocol,
         number(link.distance_km, 1),
-        link.blocks.len(),
+        blocks_of(link.blocks.len()),
         count(all.pulses),
         count(all.detected),
         per_pulse(all.sifted),
@@ -75,6 +82,11 @@ fn totals(link: &QuantumData) -> String {
         count(all.key_bits),
         count(all.disclosed),
     )
+}
+
+/// "1 block", "3 blocks".
+fn blocks_of(count: usize) -> String {
+    format!("{count} block{}", if count == 1 { "" } else { "s" })
 }
 
 fn block_scale(blocks: &[QuantumBlock]) -> Scale {
@@ -96,6 +108,7 @@ fn errors(link: &QuantumData, blocks: &[QuantumBlock]) -> Panel {
     let measured = Series { line: false, ..Series::curve("QBER, 95\u{a0}%", Look::Main, points) };
     Panel {
         heading: "Error rate of each block's sample".into(),
+        height: HEIGHT,
         x: block_scale(blocks),
         y: Scale::linear("QBER (%)", 0.0, 1.08 * highest + 0.5),
         series: vec![
@@ -123,6 +136,7 @@ fn rates(blocks: &[QuantumBlock]) -> Panel {
     let high = values().fold(low, f64::max);
     Panel {
         heading: "Rates of each block".into(),
+        height: HEIGHT,
         x: block_scale(blocks),
         y: Scale::logarithmic("per pulse", low / 2.0, 2.0 * high),
         series,
