@@ -5,7 +5,7 @@
 //! mathematics library does not show.
 //!
 //! [`cases`] makes the inputs of the test `cases`, which nobody keeps.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod cases;
 mod damaged;
