@@ -36,6 +36,7 @@ mod run;
 mod style;
 mod svg;
 mod table;
+mod validate;
 
 pub use error::ReportError;
 pub use figures::raster::bit_raster_svg;

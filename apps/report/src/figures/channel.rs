@@ -1,10 +1,10 @@
 //! Figure 1: the selected carriers at both ends and at Eve, the thresholds and the bits.
 
-use super::carrier_name;
+use super::{carrier_name, disturbed};
 use crate::matrix::Matrix;
 use crate::run::{Disturbances, LinkData, SimulatedBits, WindowData};
 use crate::svg::{
-    Axis, Figure, Svg, WIDTH, box_sample, coord, escape, legend_more, line_sample, number, percent,
+    Axis, Figure, Svg, WIDTH, box_sample, coord, escape, legend_more, line_sample, number,
     upright_sample,
 };
 use num_complex::Complex32;
@@ -137,28 +137,6 @@ pub(crate) fn figure(
         agreement = escape(&agreement),
     );
     Some(Figure { drawing: svg.close(), caption })
-}
-
-/// What a rough stretch of a curve is.
-fn disturbed(disturbances: Option<Disturbances>) -> String {
-    let mut text = String::from(
-        "A stretch in which a curve is rough, and its bits differ more often, is a disturbance: \
-         another transmitter that raises the noise floor of one place for a while. ",
-    );
-    match disturbances {
-        None => text.push_str("How many there were in this run: not recorded."),
-        Some(Disturbances { share, .. }) if share <= 0.0 => {
-            text.push_str("This scenario has none.");
-        }
-        Some(Disturbances { share, mean_s, rise_db }) => text.push_str(&format!(
-            "In this scenario each place spends {} of the time under disturbances of {} s on average \
-             that raise the floor by up to {} dB.",
-            percent(share),
-            number(mean_s, 1),
-            number(rise_db, 1)
-        )),
-    }
-    text
 }
 
 fn traces(link: &LinkData) -> Vec<Trace<'_>> {
