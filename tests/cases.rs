@@ -1,6 +1,6 @@
 //! Small inputs with a known right answer, made by a seeded generator: what a user with data of one's own brings along.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 mod made;
