@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::measurements::Measurements;
 
-/// Probes from which on a column that only grows, or only falls, is taken for a counter or a clock: noise does so once
-/// in 16!.
+/// Probes from which on a column that only grows, or only falls, is taken for a counter or a clock. Independent
+/// samples do so twice in 16! ≈ 2·10¹³ records.
 const MONOTONE_PROBES: usize = 16;
 /// Share of equal steps from which on a column counts, wrapping around now and then.
 const COUNTING_SHARE: f64 = 0.9;
@@ -21,7 +21,7 @@ pub struct ColumnLeftOut {
     pub name: Option<String>,
     /// The end at which this was seen first.
     pub end: &'static str,
-    /// Why.
+    /// What is wrong with it.
     pub reason: ColumnFault,
 }
 
@@ -40,7 +40,7 @@ pub enum ColumnFault {
 }
 
 impl ColumnFault {
-    /// For people.
+    /// The fault as the predicate of a sentence whose subject is the column.
     pub fn text(self) -> &'static str {
         match self {
             Self::Missing => "is missing in every probe",
