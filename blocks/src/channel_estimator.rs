@@ -31,8 +31,6 @@ pub struct ChannelEstimator {
     /// Of the frames so far, when estimates of least mean squared error are asked for.
     profile: Option<DelayProfile>,
     tones: ToneFinder,
-    /// Frames whose tone is still to be looked at.
-    tones_left: usize,
     /// What was not told yet, and up to where it was told.
     list: Vec<Measurement>,
     progress: Air,
@@ -40,9 +38,6 @@ pub struct ChannelEstimator {
     patience: Air,
     hooks: Hooks,
 }
-
-/// The tone of so many frames is looked at: a recording's sample rate does not change.
-const TONES: usize = 8;
 
 /// So many measurements are told whatever the patience.
 const MANY: usize = 64;
@@ -61,7 +56,6 @@ impl ChannelEstimator {
             demodulator,
             profile,
             tones: ToneFinder::default(),
-            tones_left: TONES,
             list: Vec::new(),
             progress: 0,
             told: 0,
@@ -113,8 +107,7 @@ impl ChannelEstimator {
             (estimate.cir, estimate.csi) = (smoothed.cir, smoothed.csi);
             estimate.csi_noise_var = smoothed.csi_noise_var;
         }
-        let odd_tone = (self.tones_left > 0).then(|| self.tones.odd(frame)).flatten();
-        self.tones_left = self.tones_left.saturating_sub(1);
+        let odd_tone = self.tones.odd(frame);
         Measurement { estimate, header, frame: received, odd_tone }
     }
 

@@ -5,16 +5,13 @@ mod rails;
 
 use crate::cli::{LayoutArg, SearchArg};
 use crate::exit::{self, Outcome, Stopped};
-use crate::oddities::Oddities;
 use crate::output::Output;
+use crate::reception::Reception;
 use crate::{json, progress};
 use anyhow::{Result, bail};
 use clap::Args;
 use crqkd_recording::{Complex32, Datatype, SampleReader, open_iq};
-use crqkd_sounding::{
-    Demodulator, Estimate, Estimator, Frame, Level, PEAK_TAP, SAMPLE_RATE_HZ, SoundingConfig,
-    Spectrum, Synchronizer, TAPS, ToneFinder,
-};
+use crqkd_sounding::{Estimate, PEAK_TAP, SAMPLE_RATE_HZ, SoundingConfig, Spectrum, TAPS};
 use rails::Rails;
 use serde::Serialize;
 use std::io::Write;
@@ -43,8 +40,6 @@ pub(crate) struct InspectArgs {
 const BINS: usize = 512;
 /// Impulse responses kept for the picture.
 const SHOWN: usize = 100;
-/// Frames whose tone is looked at.
-const TONES: usize = 8;
 /// Samples read at once.
 const CHUNK: usize = 1 << 16;
 
@@ -91,23 +86,17 @@ struct Findings {
 /// Reads the file once, prints the findings, and draws them if asked to.
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let reader = open_iq(&args.file)?;
-    if let Some(rate) = reader.sample_rate_hz().filter(|&rate| rate != SAMPLE_RATE_HZ) {
-        bail!(
-            "{}: recorded at {rate} samples a second, expected {SAMPLE_RATE_HZ}",
-            args.file.display()
-        );
-    }
     let config = SoundingConfig {
         layout: args.layout.into(),
         search: args.search.into(),
         ..SoundingConfig::default()
     };
+    let reception = Reception::new(&reader, &args.file, &config)?;
     let output = match &args.output {
         Some(path) => Some(Output::begin("--output", path)?),
         None => None,
     };
-    let oddities = Oddities::of(&reader, &args.file);
-    let (findings, responses) = inspect(reader, &config, oddities)?;
+    let (findings, responses) = inspect(reader, reception)?;
     if args.json {
         json::print("crqkd/inspect/1", &findings)?;
     } else {
@@ -150,29 +139,11 @@ const SILENCE_DB: f64 = -1000.0;
 
 fn inspect(
     mut reader: SampleReader,
-    config: &SoundingConfig,
-    mut oddities: Oddities,
+    mut reception: Reception,
 ) -> Result<(Findings, Vec<[Complex32; TAPS]>)> {
     let bar = progress::bar(reader.total(), "samples");
-    let mut synchronizer = Synchronizer::new(config)?;
-    let (mut spectrum, mut sums, mut level) =
-        (Spectrum::new(BINS), Sums::default(), Level::default());
-    let mut tones = ToneFinder::default();
-    let mut estimates: Vec<(Estimate, bool)> = Vec::new();
-    let mut estimator = Estimator::with_layout(config.layout);
-    let mut demodulator = Demodulator::new(config)?;
-    let mut take = |frames: &mut Vec<Frame>, level: &Level| {
-        for frame in frames.drain(..) {
-            if estimates.len() < TONES {
-                oddities.tone(tones.odd(&frame));
-            }
-            let mut estimate = estimator.estimate(&frame);
-            let header = demodulator.header(&frame, &estimate).is_some();
-            level.restore(&mut estimate);
-            estimates.push((estimate, header));
-        }
-    };
-    let (mut chunk, mut frames) = (Vec::new(), Vec::new());
+    let (mut spectrum, mut sums) = (Spectrum::new(BINS), Sums::default());
+    let mut chunk = Vec::new();
     let (mut samples, mut stretches, mut next) = (0, 0, None);
     while let Some(time) = reader.read(&mut chunk, CHUNK)? {
         if next != Some(time) {
@@ -182,18 +153,17 @@ fn inspect(
         next = Some(time + chunk.len() as u64);
         samples += chunk.len() as u64;
         sums.add(&chunk);
-        level.scale(&mut chunk);
+        reception.process(time, &mut chunk)?;
         spectrum.add(&chunk);
-        synchronizer.process(time, &chunk, &mut frames)?;
-        take(&mut frames, &level);
         bar.inc(chunk.len() as u64);
         if exit::interrupted() {
             bail!(Stopped);
         }
     }
-    synchronizer.flush(&mut frames);
-    take(&mut frames, &level);
     bar.finish_and_clear();
+    // The spectrum is that of the scaled samples.
+    let scale = reception.factor().powi(2);
+    let (estimates, notes) = reception.finish();
 
     let integers = reader.datatype() == Datatype::Ci16Le;
     let full_scale = reader.full_scale();
@@ -203,8 +173,6 @@ fn inspect(
     let dc: f64 = sums.mean.iter().map(|sum| (sum / count).powi(2)).sum();
     let profile = profile(estimates.iter().map(|(estimate, _)| estimate));
     let clipping = sums.rails.clipping(integers.then_some(full_scale));
-    // The spectrum is that of the scaled samples.
-    let scale = level.factor().powi(2);
     let findings = Findings {
         samples,
         seconds: count / SAMPLE_RATE_HZ,
@@ -218,7 +186,7 @@ fn inspect(
         dc_db: decibel(dc, power),
         iq_imbalance_db: decibel(sums.squares[0], sums.squares[1]),
         frames: estimates.len(),
-        headers: estimates.iter().filter(|(_, header)| *header).count(),
+        headers: estimates.iter().filter(|(_, header)| header.is_some()).count(),
         snr_db: median(estimates.iter().map(|(e, _)| f64::from(e.snr_db))).map(|x| x as f32),
         cfo_hz: median(estimates.iter().map(|(e, _)| e.cfo_hz)),
         delay_spread_ns: delay_spread_ns(&profile),
@@ -228,7 +196,7 @@ fn inspect(
             .map(|power| decibel(power, unit * scale).unwrap_or(SILENCE_DB).max(SILENCE_DB))
             .collect(),
         profile,
-        notes: oddities.sentences(),
+        notes,
     };
     let every = estimates.len().div_ceil(SHOWN).max(1);
     let responses = estimates.iter().step_by(every).map(|(estimate, _)| estimate.cir).collect();

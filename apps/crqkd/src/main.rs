@@ -20,6 +20,7 @@ mod progress;
 mod provenance;
 mod qkd;
 mod receive;
+mod reception;
 mod record;
 mod referee;
 mod report;

@@ -2,7 +2,7 @@
 //! know would take the result for more than it is.
 
 use crqkd_recording::SampleReader;
-use crqkd_sounding::{OddTone, SAMPLE_RATE_HZ};
+use crqkd_sounding::{OddTone, SAMPLE_RATE_HZ, ToneFinder};
 use std::path::Path;
 
 /// Gathers what is odd while a recording is read.
@@ -30,8 +30,11 @@ impl Oddities {
         Oddities { sentences, ..Oddities::default() }
     }
 
-    /// Counts the tone of one frame.
+    /// Counts the tone of the next frame, as far as a [`ToneFinder`] looks.
     pub(crate) fn tone(&mut self, odd: Option<OddTone>) {
+        if self.tones == ToneFinder::FRAMES {
+            return;
+        }
         self.tones += 1;
         match odd {
             Some(OddTone::Mirrored) => self.mirrored += 1,

@@ -3,6 +3,7 @@
 use crate::cli::ReceiveArgs;
 use crate::exit::{self, Outcome, Stopped};
 use crate::oddities::Oddities;
+use crate::reception::check_rate;
 use crate::{json, progress};
 use anyhow::{Result, bail};
 use crqkd_blocks::Iq;
@@ -11,7 +12,7 @@ use crqkd_blocks::messages::Measurement;
 use crqkd_blocks::radio::RadioError;
 use crqkd_flowgraphs::receive_iq;
 use crqkd_recording::{Complex32, Datatype, IqSample, SampleReader, open_iq, open_iq_unverified};
-use crqkd_sounding::{FrameReport, Level, SAMPLE_RATE_HZ};
+use crqkd_sounding::{FrameReport, Level};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,14 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let open = if args.unverified { open_iq_unverified } else { open_iq };
     let reader = open(&args.file)?;
-    if let Some(rate) = reader.sample_rate_hz()
-        && rate != SAMPLE_RATE_HZ
-    {
-        bail!(
-            "{}: recorded at {rate} samples a second, expected {SAMPLE_RATE_HZ}",
-            args.file.display()
-        );
-    }
+    check_rate(&reader, &args.file)?;
     let mut oddities = Oddities::of(&reader, &args.file);
     let level = Arc::new(Mutex::new(Level::default()));
     let config = args.config();
@@ -40,9 +34,7 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let workers = usize::from(args.workers);
     let found = |mut measurement: Measurement| {
         locked(&level).restore(&mut measurement.estimate);
-        if frames < TONES {
-            oddities.tone(measurement.odd_tone);
-        }
+        oddities.tone(measurement.odd_tone);
         let report = FrameReport::new(&measurement.estimate, measurement.header);
         frames += 1;
         headers += u64::from(report.header.is_some());
@@ -77,9 +69,6 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     progress::note(format_args!("{frames} frames, {headers} with a header"));
     Ok(Outcome::Ok)
 }
-
-/// The flowgraph looks at the tones of so many frames.
-const TONES: u64 = 8;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

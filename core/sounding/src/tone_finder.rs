@@ -13,9 +13,11 @@ const EXPECTED: usize = TONE_LEN / 16;
 /// By how much another bin must exceed the tone's: the channel can be weak at one frequency.
 const STANDS_OUT: f32 = 10.0;
 
-/// Finds the tone of frames.
+/// Finds the tone in the first frames of a recording; its sample rate does not change later.
 #[derive(Clone)]
 pub struct ToneFinder {
+    /// Frames that are still to be looked at.
+    left: usize,
     transform: Arc<dyn Fft<f32>>,
     work: Vec<Complex32>,
 }
@@ -37,13 +39,18 @@ pub enum OddTone {
 impl Default for ToneFinder {
     fn default() -> Self {
         let transform = FftPlanner::new().plan_fft_forward(TONE_LEN);
-        Self { transform, work: Vec::with_capacity(TONE_LEN) }
+        Self { left: Self::FRAMES, transform, work: Vec::with_capacity(TONE_LEN) }
     }
 }
 
 impl ToneFinder {
-    /// What is odd about the tone of a frame; `None` when it stands where it should, as far as can be seen.
+    /// Frames that are looked at.
+    pub const FRAMES: usize = 8;
+
+    /// What is odd about the tone of the next frame; `None` when it stands where it should, as far as can be seen, and for
+    /// every frame after the first [`FRAMES`](Self::FRAMES).
     pub fn odd(&mut self, frame: &Frame) -> Option<OddTone> {
+        self.left = self.left.checked_sub(1)?;
         self.work.clear();
         let samples = frame.samples().iter().skip(frame.offset()).take(TONE_LEN);
         let energy: f32 = samples.clone().map(|s| s.norm_sqr()).sum();

@@ -1,16 +1,13 @@
 //! Recordings of the ends of a link to measurements: the receiver finds the frames, their headers pair them.
 
 use crate::exit::{Stopped, interrupted};
-use crate::oddities::Oddities;
 use crate::progress;
-use anyhow::{Context, Result, bail, ensure};
+use crate::reception::Reception;
+use anyhow::{Result, bail, ensure};
 use crqkd_channel_key::ChannelKeyConfig;
 use crqkd_channel_key::keygen::Measurements;
 use crqkd_recording::{Complex32, open_iq};
-use crqkd_sounding::{
-    CARRIERS, Demodulator, Direction, Estimator, Frame, FrameLayout, Header, Level, SAMPLE_RATE_HZ,
-    SoundingConfig, Synchronizer, ToneFinder,
-};
+use crqkd_sounding::{CARRIERS, Direction, FrameLayout, Header, SoundingConfig};
 use num_complex::Complex64;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +16,6 @@ use std::path::Path;
 
 /// Samples read at once.
 const CHUNK: usize = 1 << 16;
-/// Frames whose tone is looked at.
-const TONES: usize = 8;
 
 /// How the frames of the recordings were paired.
 #[derive(Debug, PartialEq, Serialize)]
@@ -45,7 +40,7 @@ enum PairedBy {
 }
 
 impl Pairing {
-    /// For people.
+    /// Says in plain text how the frames were paired and what is odd.
     pub(super) fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let list = |counts: &[usize]| -> String {
             counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
@@ -197,44 +192,20 @@ fn probes_of(
 /// Finds the frames of a recording.
 fn receive(path: &Path, layout: FrameLayout, notes: &mut Vec<String>) -> Result<Vec<Received>> {
     let mut reader = open_iq(path)?;
-    if let Some(rate) = reader.sample_rate_hz().filter(|&rate| rate != SAMPLE_RATE_HZ) {
-        bail!("{}: recorded at {rate} samples a second, expected {SAMPLE_RATE_HZ}", path.display());
-    }
-    let mut oddities = Oddities::of(&reader, path);
     let bar = progress::bar(reader.total(), "samples");
     let config = SoundingConfig { layout, ..SoundingConfig::default() };
-    let mut synchronizer = Synchronizer::new(&config)?;
-    let mut estimator = Estimator::with_layout(layout);
-    let mut demodulator = Demodulator::new(&config)?;
-    let (mut level, mut tones) = (Level::default(), ToneFinder::default());
-    let mut received = Vec::new();
-    let mut take = |frames: &mut Vec<Frame>, level: &Level| {
-        for frame in frames.drain(..) {
-            if received.len() < TONES {
-                oddities.tone(tones.odd(&frame));
-            }
-            let mut estimate = estimator.estimate(&frame);
-            let header = demodulator.header(&frame, &estimate);
-            level.restore(&mut estimate);
-            received.push(Received { csi: estimate.csi, header });
-        }
-    };
-    let (mut chunk, mut frames) = (Vec::new(), Vec::new());
+    let mut reception = Reception::new(&reader, path, &config)?;
+    let mut chunk = Vec::new();
     while let Some(time) = reader.read(&mut chunk, CHUNK)? {
-        level.scale(&mut chunk);
-        synchronizer
-            .process(time, &chunk, &mut frames)
-            .with_context(|| path.display().to_string())?;
-        take(&mut frames, &level);
+        reception.process(time, &mut chunk)?;
         bar.inc(chunk.len() as u64);
         if interrupted() {
             bail!(Stopped);
         }
     }
-    synchronizer.flush(&mut frames);
-    take(&mut frames, &level);
     bar.finish_and_clear();
+    let (found, odd) = reception.finish();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    notes.extend(oddities.sentences().into_iter().map(|note| format!("{name}: {note}")));
-    Ok(received)
+    notes.extend(odd.into_iter().map(|note| format!("{name}: {note}")));
+    Ok(found.into_iter().map(|(estimate, header)| Received { csi: estimate.csi, header }).collect())
 }
