@@ -331,6 +331,20 @@ mod tests {
         assert!(reason("1;2\n3,4\n").starts_with("line 2: 1 cells"));
     }
 
+    #[test]
+    fn a_named_table_of_zeros_of_either_sign_is_read_as_it_was_written() {
+        let values = Values::Real(vec![0.0, 0.0, -0.0, 0.0, 0.0, 0.0]);
+        let names = ["x", "y, z", "\"q\""].map(String::from).to_vec();
+        let matrix = Matrix::new(2, 3, values).unwrap().with_names(names);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        matrix.write_csv(&path).unwrap();
+        let found = read(&path).unwrap();
+        assert_eq!(found, matrix);
+        let Values::Real(found) = found.values() else { panic!("complex") };
+        assert!(found[2].is_sign_negative() && found[0].is_sign_positive());
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
