@@ -3,15 +3,13 @@
 use crate::plot::{Look, Panel, Plot, Scale, Series};
 use crate::quantum::{QuantumBlock, QuantumData};
 use crate::svg::{Figure, escape, number, percent, rate};
+use crqkd_channel_key::{Interval, KdrCount};
 
 /// Blocks drawn at most.
 const MAX_BLOCKS: usize = 500;
 
 /// Height of each plot.
 const HEIGHT: f64 = 150.0;
-
-/// Two-sided 95 % point of the standard normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
 
 /// The figure; `None` if no block was made.
 pub(crate) fn figure(link: &QuantumData, id: &str) -> Option<Figure> {
@@ -94,12 +92,14 @@ fn block_scale(blocks: &[QuantumBlock]) -> Scale {
 }
 
 fn errors(link: &QuantumData, blocks: &[QuantumBlock]) -> Panel {
-    let rates = || numbered(blocks).filter_map(|(i, b)| Some((i, b, b.qber()?)));
-    let points: Vec<[f64; 2]> = rates().map(|(i, _, qber)| [i, 100.0 * qber]).collect();
-    let intervals: Vec<[f64; 3]> = rates()
-        .map(|(i, block, qber)| {
-            let [low, high] = wilson(qber, block.sample as f64);
-            [i, 100.0 * low, 100.0 * high]
+    let sampled = || numbered(blocks).filter(|(_, block)| block.sample > 0);
+    let sample = |b: &QuantumBlock| KdrCount { errors: b.sample_errors, bits: b.sample };
+    let points: Vec<[f64; 2]> =
+        sampled().filter_map(|(i, block)| Some([i, 100.0 * block.qber()?])).collect();
+    let intervals: Vec<[f64; 3]> = sampled()
+        .filter_map(|(i, block)| {
+            let Interval { low, high } = sample(block).interval95()?;
+            Some([i, 100.0 * low, 100.0 * high])
         })
         .collect();
     let limit = 100.0 * link.qber_threshold;
@@ -145,24 +145,4 @@ fn rates(blocks: &[QuantumBlock]) -> Panel {
 
 fn numbered(blocks: &[QuantumBlock]) -> impl Iterator<Item = (f64, &QuantumBlock)> {
     blocks.iter().enumerate().map(|(i, block)| (i as f64 + 1.0, block))
-}
-
-/// Wilson's interval of a rate over `n` independent bits.
-fn wilson(p: f64, n: f64) -> [f64; 2] {
-    let zz = Z95 * Z95;
-    let middle = (p + zz / (2.0 * n)) / (1.0 + zz / n);
-    let half = Z95 * (p * (1.0 - p) / n + zz / (4.0 * n * n)).sqrt() / (1.0 + zz / n);
-    [(middle - half).max(0.0), (middle + half).min(1.0)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// 10 of 100: statsmodels' proportion_confint(10, 100, method="wilson") is 0.0552, 0.1744.
-    #[test]
-    fn the_interval_is_wilsons() {
-        let [low, high] = wilson(0.1, 100.0);
-        assert!((low - 0.0552).abs() < 1e-4 && (high - 0.1744).abs() < 1e-4, "{low} {high}");
-    }
 }
