@@ -95,7 +95,15 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         let (radio, tx) = with_faults(role, Box::new(radio), tx, &faults, full_scale);
         let receiver = role.radio() == Kind::Eve;
         let wired = role.radio() == Kind::Qap && both;
-        Place { number: role.number(), name: role.to_string(), receiver, wired, radio, tx }
+        Place {
+            number: role.number(),
+            name: role.to_string(),
+            cell: role.cell(),
+            receiver,
+            wired,
+            radio,
+            tx,
+        }
     });
     let options = ServeOptions { run: Some(run_id(&scenario, args.seed)), pace: args.pace };
     let noticed = |what: Noticed| eprintln!("crqkd air: {}", tell(&what));

@@ -139,7 +139,15 @@ impl Served {
             let radio = air.join(0, number, RadioKind::Transceiver, Box::new(Quiet));
             let tx = radio.handle();
             let name = format!("radio {number}");
-            Place { number, name, receiver: false, wired: false, tx, radio: Box::new(radio) }
+            Place {
+                number,
+                name,
+                cell: 0,
+                receiver: false,
+                wired: false,
+                tx,
+                radio: Box::new(radio),
+            }
         };
         let places = vec![place(1), place(101)];
         let address: Address = dir.path().join("air").display().to_string().parse().unwrap();
@@ -229,6 +237,29 @@ fn a_client_that_breaks_the_rules_is_told_and_has_left_the_air() {
         }
     };
     assert_eq!(received, (50_000, 10, true));
+}
+
+#[test]
+fn whoever_listens_to_an_empty_cell_is_told_after_ten_seconds_of_air() {
+    let served = Served::new();
+    let mut bytes = Served::hello(1);
+    bytes.extend(Emitter::default().radio(&FromRadio::Leave));
+    assert!(matches!(&answer(&served.say(&bytes))[..], [FromServer::Welcome { .. }, ..]));
+    let mut user = AirClient::join(&served.address, 101, Part::Whole, None).unwrap();
+    let tx = user.handle();
+    tx.listen(0, 1_000_000_000).unwrap();
+    tx.promise(Promises::SILENT).unwrap();
+    let (mut room, mut heard) = (vec![Complex32::ZERO; 1 << 16], 0);
+    let error = loop {
+        match user.try_recv(&mut room) {
+            Ok(Reception::Wait(ready)) => Runtime::block_on(ready),
+            Ok(Reception::Samples { time, len, .. }) => heard = time + len as u64,
+            Ok(_) => panic!("no samples"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("nobody is left in its cell"), "{error}");
+    assert!((200_000_000..201_000_000).contains(&heard), "{heard}");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 pub mod client;
 pub mod protocol;
+mod seats;
 pub mod server;
 pub mod stream;
 
 pub use client::AirClient;
 pub use protocol::{Part, RunId};
-pub use server::{AirServer, Noticed, Place, ServeOptions, WireBytes};
+pub use seats::{Place, WireBytes};
+pub use server::{AirServer, Noticed, ServeOptions};
 pub use stream::Address;

@@ -16,6 +16,7 @@ use super::protocol::{
     Emitter, FromRadio, FromServer, Hello, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, Part, RunId,
     VERSION, read_message,
 };
+use super::seats::{Claimed, Complete, Place, Seats, WireBytes};
 use super::stream::{Address, Listener, Stream};
 use crqkd_air::SAMPLE_RATE_HZ;
 use crqkd_air::medium::{Air, Promises};
@@ -42,27 +43,10 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const MAX_PENDING: usize = 32;
 /// How long no connection is accepted after the system had no room for one.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// How long a radio may listen when all other transmitters of its cell have left: 10 s of air. Nobody will answer it.
+const MAX_ALONE: Air = 200_000_000;
 /// Largest amplitude of a sample on the air; bursts have unit power.
 const MAX_AMPLITUDE: f32 = 1000.0;
-
-/// A radio's messages on the wire; the air does not look inside.
-pub type WireBytes = Vec<u8>;
-
-/// A radio that waits for its client.
-pub struct Place {
-    /// Its number.
-    pub number: u16,
-    /// What people call it.
-    pub name: String,
-    /// It cannot transmit.
-    pub receiver: bool,
-    /// There is a wire to another radio.
-    pub wired: bool,
-    /// Its receiving side.
-    pub radio: Box<dyn Radio<Wire = WireBytes>>,
-    /// Its transmitting side.
-    pub tx: RadioTx<WireBytes>,
-}
 
 /// How the air is served.
 #[derive(Clone, Debug, Default)]
@@ -89,33 +73,8 @@ pub enum Noticed {
     Refused(String),
 }
 
-/// What a place's clients are.
-#[derive(Default)]
-struct Claims {
-    /// The connection for samples.
-    samples: Option<Stream>,
-    /// The connection for wired messages, when it is another one.
-    wire: Option<Stream>,
-    /// The first one carries both.
-    whole: bool,
-}
-
-struct Seat {
-    number: u16,
-    name: String,
-    receiver: bool,
-    wired: bool,
-    /// Until the pump takes it.
-    radio: Option<Box<dyn Radio<Wire = WireBytes>>>,
-    tx: RadioTx<WireBytes>,
-    claims: Claims,
-    left: bool,
-    /// Why, when the client did not say goodbye.
-    reason: Option<String>,
-}
-
 struct Shared {
-    seats: Mutex<Vec<Seat>>,
+    seats: Mutex<Seats>,
     options: ServeOptions,
     /// When the first sample was handed out.
     begun: OnceLock<Instant>,
@@ -149,18 +108,7 @@ impl AirServer {
         options: ServeOptions,
         noticed: impl Fn(Noticed) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let seat = |place: Place| Seat {
-            number: place.number,
-            name: place.name,
-            receiver: place.receiver,
-            wired: place.wired,
-            radio: Some(place.radio),
-            tx: place.tx,
-            claims: Claims::default(),
-            left: false,
-            reason: None,
-        };
-        let seats = Mutex::new(places.into_iter().map(seat).collect());
+        let seats = Mutex::new(Seats::new(places));
         let noticed = Box::new(noticed);
         let shared = Arc::new(Shared {
             seats,
@@ -186,7 +134,7 @@ impl AirServer {
     /// A connection for which the system has no room is refused, and serving goes on.
     pub fn run(self, mut stop: impl FnMut() -> bool) {
         for number in 0.. {
-            if stop() || self.shared.seats().iter().all(|seat| seat.left) {
+            if stop() || self.shared.seats().all_left() {
                 break;
             }
             self.shared.drop_silent();
@@ -209,18 +157,14 @@ impl AirServer {
                 }
             }
         }
-        for seat in self.shared.seats().iter() {
-            seat.tx.leave();
-        }
+        self.shared.seats().silence();
         self.shared.wait_for_pumps();
-        for seat in self.shared.seats().iter() {
-            [&seat.claims.samples, &seat.claims.wire].into_iter().flatten().for_each(Stream::close);
-        }
+        self.shared.seats().close();
     }
 }
 
 impl Shared {
-    fn seats(&self) -> MutexGuard<'_, Vec<Seat>> {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -277,82 +221,25 @@ impl Shared {
                 return Err("this air has another scenario".to_owned());
             }
         }
-        let mut seats = self.seats();
-        let here: Vec<String> =
-            seats.iter().map(|seat| format!("{} ({})", seat.name, seat.number)).collect();
-        let seat = seats.iter_mut().find(|seat| seat.number == hello.radio);
-        let Some(seat) = seat else {
-            return Err(format!("no radio {} on this air, only {}", hello.radio, here.join(", ")));
-        };
-        if seat.left {
-            return Err(format!("{} has left the air; a new run needs a new air", seat.name));
-        }
-        if hello.part == Part::Wire && !seat.wired {
-            return Err(format!("{} has no wire", seat.name));
-        }
-        let taken = match hello.part {
-            Part::Whole => seat.claims.samples.is_some() || seat.claims.wire.is_some(),
-            Part::Samples => seat.claims.samples.is_some(),
-            Part::Wire => seat.claims.wire.is_some() || seat.claims.whole,
-        };
-        if taken {
-            return Err(format!("the place of {} is taken", seat.name));
-        }
-        let another = || stream.another().map_err(|error| error.to_string());
-        match hello.part {
-            Part::Whole | Part::Samples => seat.claims.samples = Some(another()?),
-            Part::Wire => seat.claims.wire = Some(another()?),
-        }
-        seat.claims.whole |= hello.part == Part::Whole;
-        Ok(Claimed { number: seat.number, receiver: seat.receiver, tx: seat.tx.clone() })
+        self.seats().claim(hello, stream)
     }
 
-    /// The radio and its connections, once, when every part of its place is taken.
-    fn complete(&self, number: u16) -> io::Result<Option<Pump>> {
-        let mut seats = self.seats();
-        let Some(seat) = seats.iter_mut().find(|seat| seat.number == number) else {
-            return Ok(None);
-        };
-        let Claims { samples: Some(samples), wire, whole } = &seat.claims else {
-            return Ok(None);
-        };
-        if seat.wired && wire.is_none() && !whole {
-            return Ok(None);
-        }
-        let samples = samples.another()?;
-        let wire = wire.as_ref().map(Stream::another).transpose()?;
-        let Some(radio) = seat.radio.take() else { return Ok(None) };
+    /// The pump of a place, once, when every part of it is taken.
+    fn pump(&self, number: u16) -> io::Result<Option<Pump>> {
+        let complete = self.seats().complete(number)?;
         let buffered = |stream| BufWriter::with_capacity(BUFFER_BYTES, stream);
-        Ok(Some(Pump { radio, samples: buffered(samples), wire: wire.map(buffered) }))
+        Ok(complete.map(|Complete { radio, samples, wire }| Pump {
+            radio,
+            samples: buffered(samples),
+            wire: wire.map(buffered),
+        }))
     }
 
     /// The radio is gone for good.
     fn left(&self, number: u16, reason: Option<String>) {
-        let mut news = false;
-        for seat in self.seats().iter_mut().filter(|seat| seat.number == number) {
-            news = !std::mem::replace(&mut seat.left, true);
-            if news {
-                seat.reason.clone_from(&reason);
-            }
-            seat.tx.leave();
-        }
+        let news = self.seats().leave(number, reason.as_deref());
         if news {
             (self.noticed)(Noticed::Left { radio: number, reason });
-        }
-    }
-
-    /// Somebody else says goodbye to the client.
-    fn has_pump(&self, number: u16) -> bool {
-        self.seats().iter().any(|seat| seat.number == number && seat.radio.is_none())
-    }
-
-    /// The last message for a client.
-    fn goodbye(&self, number: u16) -> FromServer {
-        let seats = self.seats();
-        let seat = seats.iter().find(|seat| seat.number == number);
-        match seat.and_then(|seat| seat.reason.clone()) {
-            Some(reason) => FromServer::Failed(reason),
-            None => FromServer::End,
         }
     }
 
@@ -363,13 +250,6 @@ impl Shared {
         let due = begun + Duration::from_secs_f64(to as f64 / SAMPLE_RATE_HZ / pace);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-}
-
-/// A place that a client was given.
-struct Claimed {
-    number: u16,
-    receiver: bool,
-    tx: RadioTx<WireBytes>,
 }
 
 /// One connection, to its end.
@@ -388,7 +268,7 @@ fn serve(shared: &Arc<Shared>, connection: u64, mut stream: Stream) {
     };
     let number = claimed.number;
     let welcome = FromServer::Welcome { version: VERSION, receiver: claimed.receiver };
-    let begun = stream.write_all(emitter.server(&welcome)).and_then(|()| shared.complete(number));
+    let begun = stream.write_all(emitter.server(&welcome)).and_then(|()| shared.pump(number));
     let ended = match begun {
         Ok(pump) => {
             if let Some(pump) = pump {
@@ -407,8 +287,8 @@ fn serve(shared: &Arc<Shared>, connection: u64, mut stream: Stream) {
         Ok(()) => shared.left(number, None),
         Err(reason) => shared.left(number, Some(reason)),
     }
-    if !shared.has_pump(number) {
-        let _ = stream.write_all(emitter.server(&shared.goodbye(number))); // it may be gone
+    if !shared.seats().has_pump(number) {
+        let _ = stream.write_all(emitter.server(&shared.seats().goodbye(number))); // it may be gone
         stream.close();
     }
 }
@@ -496,10 +376,10 @@ struct Pump {
 
 impl Pump {
     fn run(mut self, shared: &Shared, number: u16) {
-        if let Err(reason) = self.carry(shared) {
+        if let Err(reason) = self.carry(shared, number) {
             shared.left(number, Some(reason));
         }
-        let end = shared.goodbye(number);
+        let end = shared.seats().goodbye(number);
         let mut emitter = Emitter::default();
         for stream in [Some(&mut self.samples), self.wire.as_mut()].into_iter().flatten() {
             let _ = stream.write_all(emitter.server(&end)).and_then(|()| stream.flush());
@@ -507,14 +387,20 @@ impl Pump {
         }
     }
 
-    fn carry(&mut self, shared: &Shared) -> Result<(), String> {
+    fn carry(&mut self, shared: &Shared, number: u16) -> Result<(), String> {
         let mut emitter = Emitter::default();
+        let mut alone_from = None;
         let mut buffer = vec![Complex32::ZERO; PIECE];
         loop {
             let received =
                 self.radio.try_recv(&mut buffer).map_err(|e: RadioError| e.to_string())?;
             let written = match received {
                 Reception::Samples { time, len, last } => {
+                    if shared.seats().is_alone(number)
+                        && time.saturating_sub(*alone_from.get_or_insert(time)) > MAX_ALONE
+                    {
+                        return Err("nobody is left in its cell".to_owned());
+                    }
                     shared.pace(time + len as Air);
                     self.samples.write_all(emitter.received(time, last, &buffer[..len]))
                 }

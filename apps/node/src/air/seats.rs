@@ -1,0 +1,193 @@
+//! The places of the radios on a served air: who has taken which, and who has left.
+
+use super::protocol::{FromServer, Hello, Part};
+use super::stream::Stream;
+use crqkd_blocks::radio::{Radio, RadioTx};
+use std::io;
+
+/// A radio's messages on the wire; the air does not look inside.
+pub type WireBytes = Vec<u8>;
+
+/// A radio that waits for its client.
+pub struct Place {
+    /// Its number.
+    pub number: u16,
+    /// What people call it.
+    pub name: String,
+    /// Radios of one cell hear each other.
+    pub cell: u32,
+    /// It cannot transmit.
+    pub receiver: bool,
+    /// There is a wire to another radio.
+    pub wired: bool,
+    /// Its receiving side.
+    pub radio: Box<dyn Radio<Wire = WireBytes>>,
+    /// Its transmitting side.
+    pub tx: RadioTx<WireBytes>,
+}
+
+/// What a place's clients are.
+#[derive(Default)]
+struct Claims {
+    /// The connection for samples.
+    samples: Option<Stream>,
+    /// The connection for wired messages, when it is another one.
+    wire: Option<Stream>,
+    /// The first one carries both.
+    whole: bool,
+}
+
+struct Seat {
+    number: u16,
+    name: String,
+    cell: u32,
+    receiver: bool,
+    wired: bool,
+    /// Until the pump takes it.
+    radio: Option<Box<dyn Radio<Wire = WireBytes>>>,
+    tx: RadioTx<WireBytes>,
+    claims: Claims,
+    left: bool,
+    /// Why, when the client did not say goodbye.
+    reason: Option<String>,
+}
+
+/// A place that a client was given.
+pub(super) struct Claimed {
+    pub(super) number: u16,
+    pub(super) receiver: bool,
+    pub(super) tx: RadioTx<WireBytes>,
+}
+
+/// The radio of a place, and its connections.
+pub(super) struct Complete {
+    pub(super) radio: Box<dyn Radio<Wire = WireBytes>>,
+    pub(super) samples: Stream,
+    /// For wired messages, when it is another one.
+    pub(super) wire: Option<Stream>,
+}
+
+/// All places of an air.
+pub(super) struct Seats(Vec<Seat>);
+
+impl Seats {
+    pub(super) fn new(places: Vec<Place>) -> Self {
+        let seat = |place: Place| Seat {
+            number: place.number,
+            name: place.name,
+            cell: place.cell,
+            receiver: place.receiver,
+            wired: place.wired,
+            radio: Some(place.radio),
+            tx: place.tx,
+            claims: Claims::default(),
+            left: false,
+            reason: None,
+        };
+        Seats(places.into_iter().map(seat).collect())
+    }
+
+    fn get(&self, number: u16) -> Option<&Seat> {
+        self.0.iter().find(|seat| seat.number == number)
+    }
+
+    fn get_mut(&mut self, number: u16) -> Option<&mut Seat> {
+        self.0.iter_mut().find(|seat| seat.number == number)
+    }
+
+    /// Every radio has left.
+    pub(super) fn all_left(&self) -> bool {
+        self.0.iter().all(|seat| seat.left)
+    }
+
+    /// Gives a place, or a part of one, to a client.
+    ///
+    /// # Errors
+    /// Why the client cannot have it.
+    pub(super) fn claim(&mut self, hello: &Hello, stream: &Stream) -> Result<Claimed, String> {
+        let here: Vec<String> =
+            self.0.iter().map(|seat| format!("{} ({})", seat.name, seat.number)).collect();
+        let Some(seat) = self.get_mut(hello.radio) else {
+            return Err(format!("no radio {} on this air, only {}", hello.radio, here.join(", ")));
+        };
+        if seat.left {
+            let why = seat.reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+            return Err(format!("{} has left the air{why}; a new run needs a new air", seat.name));
+        }
+        if hello.part == Part::Wire && !seat.wired {
+            return Err(format!("{} has no wire", seat.name));
+        }
+        let taken = match hello.part {
+            Part::Whole => seat.claims.samples.is_some() || seat.claims.wire.is_some(),
+            Part::Samples => seat.claims.samples.is_some(),
+            Part::Wire => seat.claims.wire.is_some() || seat.claims.whole,
+        };
+        if taken {
+            return Err(format!("the place of {} is taken", seat.name));
+        }
+        let another = || stream.another().map_err(|error| error.to_string());
+        match hello.part {
+            Part::Whole | Part::Samples => seat.claims.samples = Some(another()?),
+            Part::Wire => seat.claims.wire = Some(another()?),
+        }
+        seat.claims.whole |= hello.part == Part::Whole;
+        Ok(Claimed { number: seat.number, receiver: seat.receiver, tx: seat.tx.clone() })
+    }
+
+    /// The radio and its connections, once, when every part of its place is taken.
+    pub(super) fn complete(&mut self, number: u16) -> io::Result<Option<Complete>> {
+        let Some(seat) = self.get_mut(number) else { return Ok(None) };
+        let Claims { samples: Some(samples), wire, whole } = &seat.claims else {
+            return Ok(None);
+        };
+        if seat.wired && wire.is_none() && !whole {
+            return Ok(None);
+        }
+        let samples = samples.another()?;
+        let wire = wire.as_ref().map(Stream::another).transpose()?;
+        Ok(seat.radio.take().map(|radio| Complete { radio, samples, wire }))
+    }
+
+    /// The radio is gone for good; false when it was already.
+    pub(super) fn leave(&mut self, number: u16, reason: Option<&str>) -> bool {
+        let Some(seat) = self.get_mut(number) else { return false };
+        seat.tx.leave();
+        let news = !std::mem::replace(&mut seat.left, true);
+        if news {
+            seat.reason = reason.map(str::to_owned);
+        }
+        news
+    }
+
+    /// The cell of this radio had other transmitters, and all of them have left.
+    pub(super) fn is_alone(&self, number: u16) -> bool {
+        let Some(seat) = self.get(number) else { return false };
+        let in_cell = self.0.iter().filter(|other| other.cell == seat.cell && !other.receiver);
+        let mut others = in_cell.filter(|other| other.number != number).peekable();
+        others.peek().is_some() && others.all(|other| other.left)
+    }
+
+    /// Takes every radio off the air.
+    pub(super) fn silence(&self) {
+        self.0.iter().for_each(|seat| seat.tx.leave());
+    }
+
+    /// Closes every connection.
+    pub(super) fn close(&self) {
+        let claims = self.0.iter().flat_map(|seat| [&seat.claims.samples, &seat.claims.wire]);
+        claims.flatten().for_each(Stream::close);
+    }
+
+    /// Somebody else says goodbye to the client.
+    pub(super) fn has_pump(&self, number: u16) -> bool {
+        self.get(number).is_some_and(|seat| seat.radio.is_none())
+    }
+
+    /// The last message for a client.
+    pub(super) fn goodbye(&self, number: u16) -> FromServer {
+        match self.get(number).and_then(|seat| seat.reason.clone()) {
+            Some(reason) => FromServer::Failed(reason),
+            None => FromServer::End,
+        }
+    }
+}
