@@ -256,6 +256,11 @@ pub enum WireMessage {
     },
     /// I stop although my user is not done.
     Closing,
+    /// My quantum key begins with this group: I have none below it in this life of mine.
+    SupplyFrom {
+        /// The first group.
+        group: GroupId,
+    },
 }
 
 impl ControlFrame {
@@ -424,6 +429,7 @@ impl WireMessage {
             }
             Self::Refused { pair } => w.u8(6).pair(*pair),
             Self::Closing => w.u8(7),
+            Self::SupplyFrom { group } => w.u8(8).u64(group.0),
         };
         w.bytes
     }
@@ -442,6 +448,7 @@ impl WireMessage {
             5 => Self::Relay { from: r.user()?, to: r.user()?, body: PeerMessage::read(&mut r)? },
             6 => Self::Refused { pair: r.pair()? },
             7 => Self::Closing,
+            8 => Self::SupplyFrom { group: r.group()? },
             kind => return Err(r.unknown("wire message kind", kind)),
         };
         r.finish()?;

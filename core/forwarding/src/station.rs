@@ -334,6 +334,11 @@ pub enum Event {
         /// The group.
         group: GroupId,
     },
+    /// QAP: so many groups are free here and the other access point will never have them.
+    GroupsPassedOver {
+        /// Number of groups.
+        groups: u32,
+    },
     /// User: the tags of a block were compared.
     BlockVerified {
         /// Number of the block.

@@ -457,6 +457,10 @@ fn nothing_is_sent_before_its_mark_is_durable() {
     bench.slots(2, &[]);
     let mut out = Vec::new();
     bench.station.handle(1_000_000, Input::GroupsReady((0..8).map(GroupId).collect()), &mut out);
+    // Where the quantum key begins follows from no mark.
+    let first = WireMessage::SupplyFrom { group: GroupId(0) };
+    assert_eq!(out, [Output::Wire { to: QapId(2), message: first }]);
+    out.clear();
     let pair = PairId { a: OTHER, b: USER };
     let wire = |message| Input::Wire { from: QapId(2), message };
     bench.station.handle(1_000_001, wire(WireMessage::Notify { pair, groups: 4 }), &mut out);

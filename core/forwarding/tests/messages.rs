@@ -101,6 +101,7 @@ fn wire_message() -> impl Strategy<Value = WireMessage> {
         }),
         pair().prop_map(|pair| WireMessage::Refused { pair }),
         Just(WireMessage::Closing),
+        any::<u64>().prop_map(|group| WireMessage::SupplyFrom { group: GroupId(group) }),
     ]
 }
 

@@ -66,6 +66,27 @@ fn groups_that_one_access_point_never_gets_are_given_up_and_others_take_their_pl
     }
 }
 
+/// After a restart an access point may have lost what it had read, and begin further on.
+#[test]
+fn access_points_whose_quantum_key_begins_with_different_groups_go_on_with_those_that_both_have() {
+    let passed = |event: &Event| matches!(event, Event::GroupsPassedOver { .. });
+    for ahead in [QAP1, QAP2] {
+        let behind = if ahead == QAP1 { QAP2 } else { QAP1 };
+        let mut network = Network::new(config(), Conditions::default(), 5);
+        network.quantum_at(&[ahead], 100..110, [1000, 1000]);
+        network.quantum_at(&[behind], 0..10, [1000, 1000]);
+        network.request(ALICE, 8, 5000);
+        // What the reader hands over in their place.
+        network.quantum_at(&[behind], 100..110, [2_000_000, 2_000_000]);
+        network.run();
+        assert_all_done(&network);
+        assert!(network.assert_equal_keys() >= 1);
+        assert_eq!((network.count(behind, passed), network.count(ahead, passed)), (1, 0));
+        assert_eq!(network.qap(ahead).group_counts().released, 8);
+        assert_eq!(network.qap(behind).group_counts().burned, 0, "left as they are");
+    }
+}
+
 #[test]
 fn a_large_request_is_taken_and_one_that_is_too_large_is_turned_down() {
     let refused = |event: &Event| matches!(event, Event::RequestRefused { .. });

@@ -30,6 +30,16 @@ pub(super) struct Demand {
     replaced: u64,
 }
 
+/// Where the groups of this life and of the peer's begin and end. After a restart they need not begin with the same one:
+/// what an access point had read is lost with it.
+#[derive(Debug, Default)]
+pub(super) struct Supply {
+    /// The first and the last group that came out of the quantum link here.
+    here: Option<(GroupId, GroupId)>,
+    /// The peer has no group below.
+    peer_from: GroupId,
+}
+
 impl Qap {
     /// The user asks for `groups` groups to be shared with `target`.
     pub(super) fn request(&mut self, target: UserId, groups: u32, out: &mut Vec<Output>) {
@@ -97,6 +107,16 @@ impl Qap {
 
     /// Groups have come out of the quantum link.
     pub(super) fn groups_ready(&mut self, groups: &[GroupId], out: &mut Vec<Output>) {
+        if let (Some(&first), Some(&last)) = (groups.iter().min(), groups.iter().max()) {
+            let before = self.supply.here;
+            if before.is_none_or(|(began, _)| first < began) {
+                let message = WireMessage::SupplyFrom { group: first };
+                out.push(Output::Wire { to: self.config.peer.qap, message });
+            }
+            let (began, newest) = before.unwrap_or((first, last));
+            self.supply.here = Some((began.min(first), newest.max(last)));
+        }
+        self.passed_over(groups, out);
         let mut late = Vec::new();
         for &group in groups {
             if self.marks.add(group).is_err() {
@@ -112,6 +132,24 @@ impl Qap {
         }
         self.give_up_awaited(groups.iter().max().copied(), out);
         self.allocate(out);
+    }
+
+    /// The peer's quantum key begins with this group. Free groups below are of no use and stay as they are: nothing durable
+    /// follows from what the peer says.
+    pub(super) fn peer_supply_from(&mut self, group: GroupId, out: &mut Vec<Output>) {
+        let before = std::mem::replace(&mut self.supply.peer_from, group);
+        let free = self.marks.iter().filter(|(_, mark)| *mark == Mark::Free);
+        let here: Vec<_> = free.map(|(group, _)| group).filter(|group| *group >= before).collect();
+        self.passed_over(&here, out);
+        self.allocate(out);
+    }
+
+    /// Tells how many of these groups the peer will never have: others must be read in their place.
+    fn passed_over(&self, groups: &[GroupId], out: &mut Vec<Output>) {
+        let passed = groups.iter().filter(|group| **group < self.supply.peer_from).count();
+        if passed > 0 {
+            out.push(Output::Event(Event::GroupsPassedOver { groups: passed as u32 }));
+        }
     }
 
     /// Groups come out of the quantum link in ascending order: one that the peer has allocated and that was passed over, as a
@@ -137,7 +175,8 @@ impl Qap {
         let pair = demand.pair;
         let (mut groups, mut records) = (Vec::new(), Vec::new());
         while demand.allocated < demand.share {
-            let Some(group) = self.free.pop_first() else { break };
+            let Some(&group) = self.free.range(self.supply.peer_from..).next() else { break };
+            self.free.remove(&group);
             if let Ok(record) = self.marks.advance(group, Mark::Reserved(pair)) {
                 demand.allocated += 1;
                 groups.push(group);
@@ -160,12 +199,14 @@ impl Qap {
         let wanted = self.demand.is_some_and(|demand| demand.pair == pair);
         let (mut accepted, mut refused) = (Vec::new(), Vec::new());
         for group in groups {
+            // Groups come in ascending order.
+            let to_come = self.supply.here.is_none_or(|(_, newest)| newest < group);
             let room = self.awaited.len() < self.config.group_capacity;
             match self.marks.mark(group) {
                 _ if !wanted || self.is_mine(group) => refused.push(group),
                 Some(Mark::Free) => accepted.push(group),
                 // Not here yet, as far as can be told; `add` refuses numbers that were here before.
-                None if room => {
+                None if to_come && room => {
                     self.awaited.insert(group, pair);
                 }
                 _ => refused.push(group),

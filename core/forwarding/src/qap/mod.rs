@@ -19,7 +19,7 @@ use crqkd_keys::{
     Record, UserId, WindowId,
 };
 
-use self::allocation::Demand;
+use self::allocation::{Demand, Supply};
 use self::sending::{InFlight, Tell};
 use self::slots::Expected;
 use self::windows::Windows;
@@ -80,6 +80,7 @@ pub struct Qap {
     /// Groups that the peer has allocated and that have not come out of the quantum link here.
     awaited: BTreeMap<GroupId, PairId>,
     demand: Option<Demand>,
+    supply: Supply,
     /// Committed groups that wait for a pad, and the attempt to come; the lowest number goes first, at both QAPs.
     to_send: BTreeMap<GroupId, u8>,
     in_flight: BTreeMap<GroupId, InFlight>,
@@ -155,6 +156,7 @@ impl Qap {
             free: BTreeSet::new(),
             awaited: BTreeMap::new(),
             demand: None,
+            supply: Supply::default(),
             to_send: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             batch_ended: false,
@@ -281,6 +283,7 @@ impl Qap {
             WireMessage::Refused { pair } => self.request_refused(pair, out),
             WireMessage::Closing if !self.user_done => self.queue(Message::Abort, None),
             WireMessage::Closing => {}
+            WireMessage::SupplyFrom { group } => self.peer_supply_from(group, out),
             WireMessage::Relay { .. } => self.counters.unexpected_messages += 1,
         }
     }
