@@ -24,6 +24,7 @@ use crate::journal::{StorageError, storage, sync_folder};
 pub struct Delivery {
     dir: PathBuf,
     reserved: Arc<Mutex<BTreeMap<KeyId, File>>>,
+    broken_off: Vec<KeyId>,
 }
 
 impl Delivery {
@@ -34,17 +35,19 @@ impl Delivery {
     pub fn open(dir: &Path) -> Result<Self, StorageError> {
         let failed = |what| storage(dir, what);
         fs::create_dir_all(dir).map_err(failed("making the folder"))?;
+        let mut broken_off = Vec::new();
         for entry in fs::read_dir(dir).map_err(failed("reading"))? {
             let entry = entry.map_err(failed("reading"))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let left = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
-            if left.is_some_and(|id| id.parse::<KeyId>().is_ok()) {
+            if let Some(key) = left.and_then(|id| id.parse::<KeyId>().ok()) {
                 let path = entry.path();
                 wipe(&path).map_err(storage(&path, "wiping what a crash has left"))?;
+                broken_off.push(key);
             }
         }
-        Ok(Self { dir: dir.to_owned(), reserved: Arc::default() })
+        Ok(Self { dir: dir.to_owned(), reserved: Arc::default(), broken_off })
     }
 
     fn reserved(&self) -> MutexGuard<'_, BTreeMap<KeyId, File>> {
@@ -107,6 +110,16 @@ impl Delivery {
         Ok(whole)
     }
 
+    /// Keys that this end has promised and does not have: the other user may have them.
+    pub fn promised(&self) -> Vec<KeyId> {
+        self.reserved().keys().copied().collect()
+    }
+
+    /// Keys that an earlier run had promised when it was broken off; the other user may have them.
+    pub fn broken_off(&self) -> &[KeyId] {
+        &self.broken_off
+    }
+
     /// The store of a user whose keys are delivered here: a key is promised to the other end when there is room for it.
     pub fn store(&self) -> DeliveryStore {
         DeliveryStore(self.clone())
@@ -164,7 +177,9 @@ mod tests {
         store.persist(&[Record::Promise { key: id(1), bits: 19 }]).unwrap();
         let part = dir.path().join(format!(".{}.part", id(1)));
         assert_eq!(fs::read(&part).unwrap(), [0; 3]);
+        assert_eq!(delivery.promised(), [id(1)]);
         let path = delivery.deliver(id(1), &[1, 2, 3]).unwrap();
+        assert_eq!(delivery.promised(), []);
         assert!(!part.exists());
         assert_eq!(fs::read(&path).unwrap(), [1, 2, 3]);
         #[cfg(unix)]
@@ -188,7 +203,8 @@ mod tests {
         fs::write(dir.path().join(".notes.part"), "mine").unwrap();
         let target = dir.path().join("target");
         fs::write(&target, "mine").unwrap();
-        Delivery::open(dir.path()).unwrap();
+        let again = Delivery::open(dir.path()).unwrap();
+        assert_eq!((again.broken_off(), again.promised()), (&[id(3)][..], vec![]));
         let mut left: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();

@@ -39,6 +39,8 @@ pub(super) struct NodeReport {
     ending: Option<String>,
     /// Why a user has no key.
     no_key: Option<&'static str>,
+    /// Keys that perhaps only one of the users has, when the run did not come to its end.
+    uncertain_keys: Vec<UncertainKey>,
     /// A frame of the other end has come.
     #[serde(skip)]
     contact: bool,
@@ -92,6 +94,14 @@ struct Made {
     unequal: u64,
 }
 
+/// A key that was under way when the run broke off.
+#[derive(Serialize)]
+struct UncertainKey {
+    key_id: String,
+    /// This user has it and the other may not; else the other may have it and this one does not.
+    here: bool,
+}
+
 #[derive(Serialize)]
 struct NodeKey {
     key_id: String,
@@ -118,6 +128,7 @@ impl NodeReport {
             air_s: 0.0,
             ending: None,
             no_key: None,
+            uncertain_keys: Vec::new(),
             contact: false,
             refused: false,
             windows: Latest::default(),
@@ -154,7 +165,13 @@ impl NodeReport {
                 }
                 Event::GroupBurned { .. } => {
                     bar.inc(1);
-                    outputs.burned_one();
+                    outputs.read_more(1);
+                }
+                Event::GroupsPassedOver { groups } => {
+                    tracing::info!(
+                        "the other access point does not have {groups} groups that are here"
+                    );
+                    outputs.read_more(groups as usize);
                 }
                 Event::Finished { ending } => self.ending = Some(format!("{ending:?}")),
                 _ => {}
@@ -191,8 +208,28 @@ impl NodeReport {
         });
         drop(voice);
         bar.finish_and_clear();
+        if finished.is_err() || self.ending.as_deref() != Some("Done") {
+            self.tell_uncertain(outputs);
+        }
         outputs.finish()?;
         finished
+    }
+
+    /// Says which keys perhaps only one of the users has: the last word of any exchange may be lost.
+    fn tell_uncertain(&mut self, outputs: &Outputs) {
+        for key in outputs.deliver.iter().flat_map(Delivery::promised) {
+            tracing::warn!(
+                "key {key} was promised to the other user and is not here; the other user may have it"
+            );
+            self.uncertain_keys.push(UncertainKey { key_id: key.to_string(), here: false });
+        }
+        // The asking user has a key first. A later block would show that the other one has it too.
+        if let (Role::Alice, Some(NodeKey { key_id, .. })) = (self.role, self.keys.0.back()) {
+            tracing::warn!(
+                "key {key_id} is the last one that was released here; the other user may not have it"
+            );
+            self.uncertain_keys.push(UncertainKey { key_id: key_id.clone(), here: true });
+        }
     }
 
     /// Everything that was asked of the role is there.
@@ -267,12 +304,19 @@ impl Outputs {
         };
         let probes = probes.map(create).transpose()?;
         let deliver = deliver.map(Delivery::open).transpose().context("--deliver")?;
+        for key in deliver.iter().flat_map(|delivery| delivery.broken_off()) {
+            tracing::warn!(
+                "key {key} was promised to the other user when an earlier run was broken off, and is not here; the \
+                 other user may have it"
+            );
+        }
         Ok(Outputs { probes, deliver, wanted: None, failed: Ok(()) })
     }
 
-    fn burned_one(&self) {
+    /// So many groups of quantum key will not do: others must take their place.
+    fn read_more(&self, groups: usize) {
         if let Some(wanted) = &self.wanted {
-            wanted.fetch_add(1, Ordering::SeqCst);
+            wanted.fetch_add(groups, Ordering::SeqCst);
         }
     }
 
