@@ -32,7 +32,8 @@ struct Service {
     /// Number of the next key file.
     next_file: u64,
     runs: usize,
-    killed: usize,
+    /// Kills that met a living process.
+    killed: BTreeMap<&'static str, u64>,
 }
 
 /// How a process ended, and what it said.
@@ -49,7 +50,13 @@ impl Service {
         for folder in ["keys1", "keys2"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        Service { dir, rng: ChaCha8Rng::seed_from_u64(seed), next_file: 1, runs: 0, killed: 0 }
+        Service {
+            dir,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            next_file: 1,
+            runs: 0,
+            killed: BTreeMap::new(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -112,7 +119,7 @@ impl Service {
                 if child.try_wait().unwrap().is_none() {
                     child.kill().unwrap(); // SIGKILL
                     child.wait().unwrap();
-                    self.killed += 1;
+                    *self.killed.entry(victim).or_default() += 1;
                     // Whoever looks after the service starts it again: one that was not on the air yet is awaited there.
                     if victim != "air" {
                         *child = self.spawn(victim);
@@ -248,9 +255,10 @@ fn a_service_that_lost_any_process_gives_new_keys_again() {
         }
     }
     println!(
-        "{} of {} kills in time, {} runs, {} keys, {alone} at one user only",
-        service.killed,
+        "{} of {} kills in time {:?}, {} runs, {} keys, {alone} at one user only",
+        service.killed.values().sum::<u64>(),
         6 * kills,
+        service.killed,
         service.runs,
         known.len()
     );

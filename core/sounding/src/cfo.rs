@@ -21,7 +21,7 @@ use crate::model::{Gram, MAX_TAPS, Model, Tap, Vector};
 use crate::rotate::{narrow, widen};
 use crate::simd;
 
-/// Distance, in groups, of the pairs that give the first value: unambiguous within ±19.5 kHz.
+/// Distance, in groups, of the pairs that give the first value: unambiguous within ±19.5 kHz, more than the search reaches.
 const FIRST_LAG: usize = 8;
 const ROUNDS: usize = 1;
 const NEWTON_STEPS: usize = 4;

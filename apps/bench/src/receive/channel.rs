@@ -44,6 +44,11 @@ impl Truth {
         Self { start, cfo_hz: rng.random_range(-MAX_CFO_HZ..MAX_CFO_HZ), taps }
     }
 
+    /// The same with a carrier offset that is given.
+    pub(super) fn draw_at(start: u64, cfo_hz: f64, rng: &mut impl Rng) -> Self {
+        Self { cfo_hz, ..Self::draw(start, rng) }
+    }
+
     /// Sample at which the strongest path begins.
     pub(super) fn strongest(&self) -> u64 {
         let power = |&l: &usize| self.taps[l].norm_sqr();

@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod channel;
+mod reach;
 mod report;
 mod speed;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use accuracy::{AccuracyRow, DisturbanceRow, SNR_DB};
+pub use reach::{OFFSET_HZ, REACH_SNR_DB, ReachRow};
 pub use speed::{FrameRow, KernelRow, SpeedRow};
 
 use accuracy::Disturbance;
@@ -93,6 +95,8 @@ pub struct Limit {
 pub struct ReceiveReport {
     /// The sweep over the SNR.
     pub accuracy: Vec<AccuracyRow>,
+    /// The sweep over the carrier offset.
+    pub reach: Vec<ReachRow>,
     /// Noise, interference and level steps.
     pub disturbances: Vec<DisturbanceRow>,
     /// The flowgraph.
@@ -110,7 +114,8 @@ const MODES: [SearchMode; 2] = [SearchMode::Gated, SearchMode::AlwaysCorrelate];
 
 /// Steps of [`receive`].
 pub fn steps(parts: Parts, effort: ReceiveEffort) -> usize {
-    let accuracy = LAYOUTS.len() * (SNR_DB.len() + MODES.len() * Disturbance::ALL.len());
+    let points = SNR_DB.len() + REACH_SNR_DB.len() * OFFSET_HZ.len();
+    let accuracy = LAYOUTS.len() * (points + MODES.len() * Disturbance::ALL.len());
     let speed = 3 + 5 * effort.rounds;
     match parts {
         Parts::All => accuracy + speed,
@@ -152,6 +157,17 @@ fn measure_accuracy(
             report.accuracy.push(row);
             if progress("sweep").is_break() {
                 return Ok(());
+            }
+        }
+    }
+    for layout in LAYOUTS {
+        for snr_db in REACH_SNR_DB {
+            for offset_hz in OFFSET_HZ {
+                let row = reach::reach(layout, snr_db, offset_hz, effort.frames, seed)?;
+                report.reach.push(row);
+                if progress("carrier offset").is_break() {
+                    return Ok(());
+                }
             }
         }
     }
@@ -245,6 +261,14 @@ mod tests {
             assert_eq!((row.detected, row.false_frames), (1.0, 0), "{row:?}");
             assert!(row.cfo_rms_hz < 1.5 * row.cfo_bound_hz, "{row:?}");
             assert!((row.nmse_ls_db + row.snr_db + 15.0).abs() < 1.0, "{row:?}");
+        }
+        // At least what the documentation says of carrier offsets; far beyond it nothing is found, nothing made up.
+        for limit in report.limits.iter().filter(|limit| limit.what.contains("kHz")) {
+            assert!(limit.met, "{limit:?}");
+        }
+        let beyond = |row: &&ReachRow| row.offset_hz > 15e3 && row.snr_db < 10.0;
+        for row in report.reach.iter().filter(beyond) {
+            assert!(row.detected < 0.1, "{row:?}");
         }
         for row in &report.disturbances {
             assert_eq!((row.found, row.false_frames), (row.sent, 0), "{row:?}");

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crqkd_sounding::{FrameLayout, SearchMode};
 
+use super::reach::every_frame_hz;
 use super::{KernelRow, Limit, ReceiveReport};
 
 /// NMSE of MMSE at 0 and 10 dB, at most, dB.
@@ -46,6 +47,17 @@ pub(super) fn limits(report: &ReceiveReport) -> Vec<Limit> {
         limit(name("NMSE of least squares, dB off"), false, 0.3, off);
         for (_, most) in MMSE_DB.iter().filter(|(snr_db, _)| *snr_db == row.snr_db) {
             limit(name("NMSE of MMSE, dB"), false, *most, row.nmse_mmse_db);
+        }
+    }
+    for row in &report.reach {
+        let name = |what: &str| {
+            let khz = row.offset_hz / 1e3;
+            format!("{what}, {}, {} dB, +-{khz} kHz", layout(row.layout), row.snr_db)
+        };
+        if row.offset_hz <= every_frame_hz(row.layout, row.snr_db) {
+            limit(name("detected"), true, 1.0, row.detected);
+            limit(name("false frames"), false, 0.0, row.false_frames as f64);
+            limit(name("wrong offset"), false, 0.0, row.wrong_offset);
         }
     }
     for row in &report.disturbances {
@@ -112,6 +124,22 @@ impl ReceiveReport {
                 row.cfo_rms_hz / row.cfo_bound_hz,
                 row.nmse_ls_db,
                 row.nmse_mmse_db,
+            )?;
+        }
+        if !self.reach.is_empty() {
+            writeln!(f, "\nlayout  SNR dB  offset kHz  frames  found %  false  wrong offset %")?;
+        }
+        for row in &self.reach {
+            writeln!(
+                f,
+                "{:>6} {:7.0} {:>11} {:7} {:8.2} {:6} {:15.2}",
+                layout(row.layout),
+                row.snr_db,
+                format!("+-{}", row.offset_hz / 1e3),
+                row.frames,
+                100.0 * row.detected,
+                row.false_frames,
+                100.0 * row.wrong_offset,
             )?;
         }
         if !self.disturbances.is_empty() {
