@@ -8,6 +8,10 @@
 mod common;
 
 use common::{command, data, stdout_of};
+use crqkd_air::medium::{Air, Promises};
+use crqkd_blocks::radio::soapy::{SoapyConfig, SoapyRadio};
+use crqkd_blocks::radio::{Radio, Reception};
+use num_complex::Complex32;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -110,4 +114,50 @@ fn sixty_four_groups_cross_the_air_through_soapy_and_every_answer_is_on_time() {
         let due = probe["start"].as_u64().unwrap() + turn;
         assert!(left.range(due - 1..=due + 1).next().is_some(), "no answer at {due} to {probe}");
     }
+}
+
+/// The flowgraph hands over its first burst before or after the thread that reads has begun: either is in order.
+#[test]
+fn a_burst_may_be_handed_over_before_the_device_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("air.sock").display().to_string();
+    let mut air = command();
+    air.args(["air", "--listen", &socket, "--radios", "qap1,alice", "--scenario"]);
+    let mut air = air.arg(data("scenarios/hall-small.toml")).stdout(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !Path::new(&socket).exists() {
+        assert!(Instant::now() < deadline, "the server does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let open = |radio: u16| -> SoapyRadio {
+        let arguments = format!("driver=crqkd,addr={socket},radio={radio},lookahead=1000");
+        SoapyRadio::open(&SoapyConfig::parse(&arguments).unwrap()).unwrap()
+    };
+    let radios = [open(1), open(101)];
+    let until: Air = 20_000;
+    let everything = Promises { transmit: until, listen: until, wire: until };
+    radios[0].handle().send_at(5_000, vec![Complex32::ONE; 2000]).unwrap();
+    for radio in &radios {
+        radio.handle().listen(0, until).unwrap();
+        radio.handle().promise(everything).unwrap();
+    }
+    let heard = radios.map(|mut radio| {
+        let (mut buffer, mut heard) = (vec![Complex32::ZERO; 4096], Vec::new());
+        while heard.len() < 10_000 {
+            match radio.try_recv(&mut buffer).unwrap() {
+                Reception::Samples { len, .. } => heard.extend_from_slice(&buffer[..len]),
+                Reception::Wait(_) => std::thread::sleep(Duration::from_millis(1)),
+                _ => break,
+            }
+        }
+        heard
+    });
+    air.kill().unwrap();
+    air.wait().unwrap();
+    assert!(heard.iter().all(|samples| samples.len() >= 10_000), "a radio was thrown out");
+    let power = |samples: &[Complex32]| {
+        samples.iter().map(Complex32::norm_sqr).sum::<f32>() / samples.len() as f32
+    };
+    let (before, burst) = (power(&heard[1][..5_000]), power(&heard[1][5_100..6_900]));
+    assert!(burst > 10.0 * before, "power {before}, then {burst}");
 }

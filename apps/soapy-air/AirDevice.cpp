@@ -291,9 +291,11 @@ private:
         if (count > 0) tellTime();
     }
 
-    // Promises what holds now; an open burst may not be passed.
+    // Promises what holds now; an open burst may not be passed. Nothing before the air was listened to: bursts may be
+    // written before a stream is active.
     void tellTime()
     {
+        if (!begun_) return;
         auto promise = position_ + lookahead_;
         if (!burst_.empty()) promise = std::min(promise, burstStart_);
         if (promise <= promised_ || ended_ || stopping_) return;

@@ -13,6 +13,10 @@
 //! its start a burst must be handed over, and the reader stays that far behind the role's own promise, so that no burst
 //! is ever late.
 
+mod config;
+
+pub use config::SoapyConfig;
+
 use super::{Progress, Radio, RadioError, RadioPort, RadioTx, Reception};
 use crqkd_air::SAMPLE_RATE_HZ;
 use crqkd_air::medium::{Air, Promises};
@@ -35,68 +39,6 @@ const PIECE: usize = 1 << 12;
 const TIMEOUT_US: i64 = 100_000;
 /// A device that gives nothing for so long is lost.
 const LOST: Duration = Duration::from_secs(5);
-
-/// How a device is used; everything else in the arguments goes to SoapySDR.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SoapyConfig {
-    /// What SoapySDR opens.
-    pub device: String,
-    /// Carrier in Hz, both ways.
-    pub frequency_hz: f64,
-    /// Receive gain in dB; `None` leaves it as it is.
-    pub rx_gain_db: Option<f64>,
-    /// Transmit gain in dB; `None` leaves it as it is.
-    pub tx_gain_db: Option<f64>,
-    /// Receive antenna.
-    pub rx_antenna: Option<String>,
-    /// Transmit antenna.
-    pub tx_antenna: Option<String>,
-    /// Amplitude of a burst of unit power, as a share of full scale.
-    pub tx_scale: f32,
-    /// Samples between handing over a burst and its start (the virtual air's driver); `None` on hardware.
-    pub lookahead: Option<Air>,
-}
-
-impl SoapyConfig {
-    /// Reads `key=value,...`; unknown keys are SoapySDR's.
-    ///
-    /// # Errors
-    /// A value that is not a number, in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut config = SoapyConfig {
-            device: String::new(),
-            frequency_hz: 2.605e9,
-            rx_gain_db: None,
-            tx_gain_db: None,
-            rx_antenna: None,
-            tx_antenna: None,
-            tx_scale: 0.5,
-            lookahead: None,
-        };
-        let mut device = Vec::new();
-        for part in text.split(',').filter(|part| !part.trim().is_empty()) {
-            let (key, value) = part.split_once('=').ok_or(format!("'{part}' is not key=value"))?;
-            let (key, value) = (key.trim(), value.trim());
-            let number =
-                || value.parse::<f64>().map_err(|_| format!("{key}={value}: not a number"));
-            match key {
-                "frequency" => config.frequency_hz = number()?,
-                "rx_gain" => config.rx_gain_db = Some(number()?),
-                "tx_gain" => config.tx_gain_db = Some(number()?),
-                "rx_antenna" => config.rx_antenna = Some(value.to_owned()),
-                "tx_antenna" => config.tx_antenna = Some(value.to_owned()),
-                "tx_scale" => config.tx_scale = number()? as f32,
-                "lookahead" => {
-                    config.lookahead = Some(number()? as Air);
-                    device.push(part); // the driver wants to know it too
-                }
-                _ => device.push(part),
-            }
-        }
-        config.device = device.join(",");
-        Ok(config)
-    }
-}
 
 /// What a device did wrong so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +69,14 @@ struct Sender {
     scale: f32,
 }
 
+impl Sender {
+    /// Whether the device took the burst.
+    fn send(&mut self, at_ns: i64, mut burst: Vec<Complex32>) -> bool {
+        burst.iter_mut().for_each(|sample| *sample *= self.scale);
+        self.stream.write_all(&[&burst], Some(at_ns), true, TIMEOUT_US).is_ok()
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// Pieces with the air time of their first sample.
@@ -137,8 +87,10 @@ struct State {
     gates: VecDeque<(Air, Air)>,
     promises: Promises,
     fault: Option<String>,
-    /// Device time of air time 0.
+    /// Device time of air time 0; known when the device has given its first samples.
     origin_ns: Option<i64>,
+    /// Bursts that wait for it.
+    early: Vec<(Air, Vec<Complex32>)>,
     counts: SoapyCounts,
 }
 
@@ -192,7 +144,11 @@ impl<W> SoapyRadio<W> {
         let stream = device.tx_stream::<Complex32>(&[0]).map_err(failed)?;
         let shared = Arc::new(Shared {
             name,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State {
+                // On the virtual air's driver device time is air time.
+                origin_ns: config.lookahead.map(|_| 0),
+                ..State::default()
+            }),
             changed: Condvar::new(),
             arrived: Event::new(),
             left: AtomicBool::new(false),
@@ -311,8 +267,8 @@ impl Shared {
 
     fn took(&self, time_ns: i64, samples: &[Complex32]) {
         self.activity.fetch_add(1, Ordering::Relaxed);
+        let origin = self.begin(time_ns);
         let mut state = self.lock();
-        let origin = *state.origin_ns.get_or_insert(time_ns);
         let time = to_air(time_ns - origin);
         if state.queued + samples.len() > QUEUE {
             state.counts.dropped += samples.len() as u64;
@@ -322,6 +278,22 @@ impl Shared {
         }
         drop(state);
         self.arrived.notify(usize::MAX);
+    }
+
+    /// Device time of air time 0, which the first samples fix; sends the bursts that waited for it, before any other.
+    fn begin(&self, time_ns: i64) -> i64 {
+        if let Some(origin) = self.lock().origin_ns {
+            return origin;
+        }
+        let mut tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        state.origin_ns = Some(time_ns);
+        let early = std::mem::take(&mut state.early);
+        drop(state);
+        let sent = early.into_iter().map(|(at, burst)| tx.send(time_ns + to_ns(at), burst));
+        let failed = sent.filter(|sent| !sent).count() as u64;
+        self.lock().counts.failed += failed;
+        time_ns
     }
 
     /// What the device says about bursts, without waiting for it.
@@ -425,13 +397,15 @@ impl<W: Send + Sync + Clone + 'static> Radio for SoapyRadio<W> {
 struct SoapyPort(Arc<Shared>);
 
 impl<W: Send + Sync> RadioPort<W> for SoapyPort {
-    fn send_at(&self, time: Air, mut burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+        let mut state = self.0.lock();
+        let Some(origin) = state.origin_ns else {
+            state.early.push((time, burst));
+            return Ok(());
+        };
+        drop(state);
         let mut tx = self.0.tx.lock().unwrap_or_else(PoisonError::into_inner);
-        let scale = tx.scale;
-        burst.iter_mut().for_each(|sample| *sample *= scale);
-        let origin = self.0.lock().origin_ns.unwrap_or(0);
-        let at_ns = origin + to_ns(time);
-        if tx.stream.write_all(&[&burst], Some(at_ns), true, TIMEOUT_US).is_err() {
+        if !tx.send(origin + to_ns(time), burst) {
             self.0.lock().counts.failed += 1; // costs the probe, not the run
         }
         Ok(())
