@@ -27,6 +27,19 @@ impl Cells {
         cells
     }
 
+    /// The same in real time, with this many groups of quantum key before a run ends.
+    fn in_real_time(groups: usize) -> Self {
+        let mut cells = Cells { dir: tempfile::tempdir().unwrap(), children: Vec::new() };
+        let scenario = fs::read_to_string(data("scenarios/hall-small.toml")).unwrap();
+        let scenario = scenario.replace("groups = 4\n", &format!("groups = {groups}\n"));
+        fs::write(cells.path("scenario.toml"), scenario).unwrap();
+        let socket = cells.path("air.sock");
+        let mut air = command();
+        air.args(["air", "--radios", "qap1,alice,qap2,bob", "--pace", "1", "--listen"]).arg(socket);
+        cells.spawn("air", air);
+        cells
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -43,7 +56,9 @@ impl Cells {
     fn spawn(&mut self, name: &str, mut command: Command) {
         let to = |ending: &str| File::create(self.path(&format!("{name}.{ending}"))).unwrap();
         let (out, err) = (to("json"), to("err"));
-        command.args(["--json", "--scenario"]).arg(data("scenarios/hall-small.toml"));
+        let own = self.path("scenario.toml");
+        let scenario = if own.exists() { own } else { data("scenarios/hall-small.toml") };
+        command.args(["--json", "--scenario"]).arg(scenario);
         self.children.push((name.to_owned(), command.stdout(out).stderr(err).spawn().unwrap()));
     }
 
@@ -223,4 +238,86 @@ fn whoever_waits_says_for_what() {
     let said = fs::read_to_string(cells.path("qap1.err")).unwrap();
     assert!(said.contains("waiting for key files, NUMBER.key in"), "{said}");
     assert!(said.contains("waits for the other radios of the air"), "{said}");
+}
+
+/// How often 8 bytes of the secret in a row, in any byte or bit order, stand in the memory of a process.
+#[cfg(target_os = "linux")]
+fn remains(process: &Child, secret: &[u8]) -> usize {
+    use std::collections::HashSet;
+    use std::io::{Read, Seek, SeekFrom};
+    let words = secret.windows(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let wanted: HashSet<u64> = words
+        .flat_map(|word| {
+            let turned = word.swap_bytes();
+            [word, turned, word.reverse_bits(), turned.reverse_bits()]
+        })
+        .collect();
+    let maps = fs::read_to_string(format!("/proc/{}/maps", process.id())).unwrap();
+    let mut memory = File::open(format!("/proc/{}/mem", process.id())).unwrap();
+    let mut found = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (from, to) = range.split_once('-').unwrap();
+        let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut bytes = vec![0; (to - from) as usize];
+        let read = memory.seek(SeekFrom::Start(from)).and_then(|_| memory.read_exact(&mut bytes));
+        if read.is_ok() {
+            let words = bytes.windows(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+            found += words.filter(|word| wanted.contains(word)).count();
+        }
+    }
+    found
+}
+
+/// A user that has delivered its keys and goes on waiting has none of them in its memory, nor has an access point what it
+/// forwarded.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_key_that_was_delivered_is_gone_from_memory() {
+    let mut cells = Cells::in_real_time(40);
+    let files: Vec<Vec<u8>> = (1..=2u8)
+        .map(|number| (0..24).map(|i: u8| number.wrapping_mul(37) ^ i.wrapping_mul(91)).collect())
+        .collect();
+    for (role, folder) in [("qap1", "keys1"), ("qap2", "keys2")] {
+        let dir = cells.path(folder);
+        fs::create_dir(&dir).unwrap();
+        for (number, bytes) in (1..).zip(&files) {
+            fs::write(dir.join(format!("{number}.key")), bytes).unwrap();
+        }
+        let mut one = cells.role(role);
+        one.arg("--keys").arg(dir);
+        cells.spawn(role, one);
+    }
+    // Whether this way of looking finds anything: a group waits in the access point until it was forwarded.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while remains(&cells.children[1].1, &files[0]) == 0 {
+        assert!(Instant::now() < deadline, "the key file is not in the memory that read it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for user in ["alice", "bob"] {
+        let mut one = cells.role(user);
+        one.arg("--deliver").arg(cells.path(&format!("{user}-keys")));
+        cells.spawn(user, one);
+    }
+    let keys = loop {
+        let [alice, bob] =
+            ["alice", "bob"].map(|user| delivered(&cells.path(&format!("{user}-keys"))));
+        if !alice.is_empty() && alice.len() == bob.len() {
+            break alice;
+        }
+        assert!(Instant::now() < deadline, "no key");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    std::thread::sleep(Duration::from_millis(500));
+    let child = |name: &str| &cells.children.iter().find(|(of, _)| of == name).unwrap().1;
+    for user in ["alice", "bob"] {
+        for (name, key) in &keys {
+            assert_eq!(remains(child(user), key), 0, "{user} still has {name}");
+        }
+    }
+    for qap in ["qap1", "qap2"] {
+        for file in &files {
+            assert_eq!(remains(child(qap), file), 0, "{qap} still has what it forwarded");
+        }
+    }
 }
