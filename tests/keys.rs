@@ -7,6 +7,7 @@ mod common;
 use common::{command, data};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -169,17 +170,31 @@ fn a_new_key_folder_gives_new_names_and_no_key_is_written_over() {
             one.arg("--keys").arg(dir);
             cells.spawn(role, one);
         }
+        let (probes, record) = (cells.path("probes"), cells.path("record"));
+        fs::write(&probes, "what everybody could read").unwrap();
         for user in ["alice", "bob"] {
             let mut one = cells.role(user);
             one.arg("--deliver").arg(keys.path().join(user));
+            if user == "alice" {
+                one.arg("--probes").arg(&probes).arg("--record").arg(&record);
+            }
             cells.spawn(user, one);
         }
         for (name, status, said) in cells.end() {
             assert!(status.success(), "{name}: {said}");
+            let warned = said.contains("what is recorded here tells the channel key");
+            assert_eq!(warned, name == "alice", "{name}: {said}");
             if name.starts_with("qap") {
                 assert!(said.contains("notes.key: not a key file"), "{name}: {said}");
                 assert!(said.contains("0.key: not a regular file"), "{name}: {said}");
             }
+        }
+        // What was received on a real radio is as secret as its keys.
+        let recorded = fs::read_dir(&record).unwrap().map(|entry| entry.unwrap().path());
+        for path in recorded.chain([probes]) {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            let (others, what) = (mode & 0o077, path.display());
+            assert!(others == 0 && fs::metadata(&path).unwrap().len() > 0, "{what}: {mode:o}");
         }
         assert_eq!(delivered(&keys.path().join("alice")), delivered(&keys.path().join("bob")));
         names.push(delivered(&keys.path().join("alice")).len());

@@ -51,6 +51,21 @@ fn numbers_outside_their_range_are_refused_before_anything_is_done() {
 }
 
 #[test]
+fn what_a_role_does_not_take_is_refused_in_its_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("role.toml").display().to_string();
+    for (role, line, said) in [
+        ("user", "keys = 'k'", "alice is no access point and has no --keys"),
+        ("eve", "wire = '127.0.0.1:1'", "eve1 is no access point and has no --wire"),
+        ("qap", "deliver = 'd'", "qap1 is no user and has no --deliver"),
+    ] {
+        std::fs::write(&file, line).unwrap();
+        let seen = failure_of([role, "--config", &file, "--seed", "1", "--radio", "air:/nowhere"]);
+        assert!(seen.0 == Some(2) && seen.1.contains(said), "{seen:?}");
+    }
+}
+
+#[test]
 fn options_that_cancel_each_other_are_refused() {
     for args in [
         &["-v", "-q", "scenario", "show"][..],

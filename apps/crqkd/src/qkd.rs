@@ -28,6 +28,8 @@ enum Action {
     /// Be the end that sends pulses, and make keys with `bob` over the network (the fibre is simulated).
     Alice(EndCommand),
     /// Be the end that receives pulses.
+    // Alice decides how many blocks there are: Bob takes these options, so that one set of them starts either end.
+    #[command(mut_arg("blocks", |arg| arg.hide(true)), mut_arg("pregenerate", |arg| arg.hide(true)))]
     Bob(EndCommand),
     /// Make a start-up secret for the authentication of both ends.
     Secret(SecretArgs),

@@ -11,6 +11,11 @@ use crqkd_node::air::Address;
 use crqkd_node::radio::RadioSpec;
 use std::path::PathBuf;
 
+/// The help of `--config`: the keys that the file may have.
+fn keys_of_file(arg: clap::Arg, keys: &str) -> clap::Arg {
+    arg.help(format!("A TOML file with any of: {keys}. Options on the command line come first"))
+}
+
 /// Roles by name, of those in `names`.
 fn one_of(names: [&'static str; 2]) -> impl TypedValueParser<Value = RoleArg> {
     PossibleValuesParser::new(names)
@@ -19,6 +24,9 @@ fn one_of(names: [&'static str; 2]) -> impl TypedValueParser<Value = RoleArg> {
 
 /// `crqkd qap`.
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |arg| {
+    keys_of_file(arg, "scenario, role, radio, wire, seed, keys, record, workers")
+}))]
 pub(crate) struct QapArgs {
     #[command(flatten)]
     common: CommonArgs,
@@ -36,6 +44,9 @@ pub(crate) struct QapArgs {
 
 /// `crqkd user`.
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |arg| {
+    keys_of_file(arg, "scenario, role, radio, seed, deliver, record, workers")
+}))]
 pub(crate) struct UserArgs {
     #[command(flatten)]
     common: CommonArgs,
@@ -49,6 +60,9 @@ pub(crate) struct UserArgs {
 
 /// `crqkd eve`.
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |arg| {
+    keys_of_file(arg, "scenario, role, radio, seed, record, workers")
+}))]
 pub(crate) struct EveArgs {
     #[command(flatten)]
     common: CommonArgs,
@@ -60,8 +74,7 @@ pub(crate) struct EveArgs {
 /// What every role takes.
 #[derive(Debug, Args)]
 struct CommonArgs {
-    /// A TOML file with any of: scenario, role, radio, wire, seed, keys, deliver, record, workers. Options on the command
-    /// line come first.
+    /// A TOML file of options; those on the command line come first.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A preset or a scenario file (default: hall).

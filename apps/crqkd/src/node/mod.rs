@@ -190,6 +190,15 @@ impl Settings {
     }
 
     fn check(&self) -> Result<()> {
+        let (role, kind) = (self.role, self.role.radio());
+        ensure!(
+            self.deliver.is_none() || kind == Kind::User,
+            "{role} is no user and has no --deliver"
+        );
+        ensure!(
+            self.wire.is_none() || kind == Kind::Qap,
+            "{role} is no access point and has no --wire"
+        );
         let hardware = matches!(&self.radio, RadioSpec::Soapy(arguments)
             if !arguments.split(',').any(|argument| argument == "driver=crqkd"));
         ensure!(

@@ -11,6 +11,7 @@ use crqkd_flowgraphs::{Finished, Notice, Role, Running};
 use crqkd_forwarding::{Counters, Event};
 use crqkd_keys::Store;
 use crqkd_node::delivery::Delivery;
+use crqkd_node::private;
 use crqkd_node::radio::RadioSpec;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
@@ -299,7 +300,7 @@ impl Outputs {
     /// Creates what can be created now.
     pub(super) fn open(probes: Option<&Path>, deliver: Option<&Path>) -> Result<Self> {
         let create = |path: &Path| -> Result<BufWriter<File>> {
-            let file = File::create(path).with_context(|| format!("{}", path.display()))?;
+            let file = private::create(path).with_context(|| format!("{}", path.display()))?;
             Ok(BufWriter::new(file))
         };
         let probes = probes.map(create).transpose()?;

@@ -74,10 +74,10 @@ pub struct EndArgs {
     /// Start-up secret, the same at both ends (see `qkd secret`). The directory takes a copy, and the file is marked as used.
     #[arg(long, value_name = "FILE")]
     pub secret: PathBuf,
-    /// Blocks to attempt before Alice ends the link; 0 means no end.
+    /// Blocks to attempt before the link ends; 0 means no end.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0, 1_000_000_000))]
     pub blocks: u64,
-    /// Alice: generate all blocks before connecting, so that generation does not count.
+    /// Generate all blocks before connecting, so that generation does not count.
     #[arg(long)]
     pub pregenerate: bool,
     /// Tags kept back in each pool: below that no block begins. To go on all the same, start both ends with fewer; a block
