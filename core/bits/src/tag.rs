@@ -1,8 +1,8 @@
 //! [`TagHash`]: the keyed hash under a one-time pad that authenticates messages.
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::clmul::Engine;
+use crate::clmul::{Engine, Powers};
 use crate::{BitsError, SecretBits};
 
 /// An almost-xor-universal hash of any bytes to at most 64 bits, for Wegman-Carter tags.
@@ -18,7 +18,7 @@ use crate::{BitsError, SecretBits};
 /// 2^−t + (L+1)/2^128 an attempt, see [`forgery_bound`](Self::forgery_bound), and (k, r) may be used for every message
 /// as the pads hide it (Wegman and Carter 1981).
 pub struct TagHash {
-    key: u128,
+    powers: Powers,
     last: u128,
     engine: Engine,
     sum: u128,
@@ -43,10 +43,13 @@ impl TagHash {
             }
         };
         let wide = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
+        let (engine, key) = (Engine::best(), wide(words[0], words[1]));
+        let square = engine.gf128_mul(key, key);
+        let powers = [key, square, engine.gf128_mul(square, key), engine.gf128_mul(square, square)];
         Ok(Self {
-            key: wide(words[0], words[1]),
+            powers,
             last: wide(words[2], words[3]),
-            engine: Engine::best(),
+            engine,
             sum: 0,
             word: [0; 16],
             filled: 0,
@@ -66,26 +69,25 @@ impl TagHash {
                 return;
             }
             self.filled = 0;
-            self.absorb(u128::from_le_bytes(self.word));
+            self.sum = self.engine.gf128_horner(self.sum, &self.powers, &self.word);
         }
-        let mut words = bytes.chunks_exact(16);
-        for word in &mut words {
-            self.absorb(u128::from_le_bytes(word.try_into().expect("a chunk of 16")));
-        }
-        let rest = words.remainder();
+        let (words, rest) = bytes.split_at(bytes.len() - bytes.len() % 16);
+        self.sum = self.engine.gf128_horner(self.sum, &self.powers, words);
         self.word[..rest.len()].copy_from_slice(rest);
         self.filled = rest.len();
     }
 
     /// The hash of everything so far, `tag_bits` (1..=64) of it.
     pub fn finish(&self, tag_bits: u32) -> u64 {
-        let mut end = Self { word: self.word, ..*self };
-        if end.filled > 0 {
-            end.word[end.filled..].fill(0);
-            end.absorb(u128::from_le_bytes(end.word));
+        let mut sum = self.sum;
+        if self.filled > 0 {
+            let mut word = Zeroizing::new(self.word);
+            word[self.filled..].fill(0);
+            sum = self.engine.gf128_horner(sum, &self.powers, &*word);
         }
-        end.absorb(u128::from(end.len));
-        let hash = mul128(end.engine, end.sum, end.last) as u64;
+        let len = u128::from(self.len).to_le_bytes();
+        sum = self.engine.gf128_horner(sum, &self.powers, &len);
+        let hash = self.engine.gf128_mul(sum, self.last) as u64;
         hash & (u64::MAX >> (64 - tag_bits.clamp(1, 64)))
     }
 
@@ -99,28 +101,11 @@ impl TagHash {
         2f64.powi(-(tag_bits.clamp(1, 64) as i32))
             + (bytes.div_ceil(16) as f64 + 1.0) * 2f64.powi(-128)
     }
-
-    fn absorb(&mut self, word: u128) {
-        self.sum = mul128(self.engine, self.sum ^ word, self.key);
-    }
-}
-
-/// The product in GF(2^128), bit i being the coefficient of z^i.
-fn mul128(engine: Engine, x: u128, y: u128) -> u128 {
-    let (x0, x1, y0, y1) = (x as u64, (x >> 64) as u64, y as u64, (y >> 64) as u64);
-    let wide = |(low, high): (u64, u64)| u128::from(low) | u128::from(high) << 64;
-    let (p0, p2) = (wide(engine.clmul(x0, y0)), wide(engine.clmul(x1, y1)));
-    let p1 = wide(engine.clmul(x0 ^ x1, y0 ^ y1)) ^ p0 ^ p2;
-    let (low, high) = (p0 ^ p1 << 64, p2 ^ p1 >> 64);
-    // z^128 = z^7 + z^2 + z + 1, twice: what the first fold pushes over the top is folded again.
-    let over = high >> 121 ^ high >> 126 ^ high >> 127;
-    let fold = |h: u128| h ^ h << 1 ^ h << 2 ^ h << 7;
-    low ^ fold(high) ^ fold(over)
 }
 
 impl Drop for TagHash {
     fn drop(&mut self) {
-        self.key.zeroize();
+        self.powers.zeroize();
         self.last.zeroize();
         self.sum.zeroize();
         self.word.zeroize();
@@ -184,7 +169,21 @@ mod tests {
         #[test]
         fn the_product_is_shift_and_add(x: u128, y: u128) {
             for engine in Engine::all() {
-                prop_assert_eq!(mul128(engine, x, y), plain(x, y), "{:?}", engine);
+                prop_assert_eq!(engine.gf128_mul(x, y), plain(x, y), "{:?}", engine);
+            }
+        }
+
+        #[test]
+        fn four_words_a_reduction_are_one_after_the_other(
+            bytes in prop::collection::vec(any::<u8>(), 0..300), key: u128, from: u128,
+        ) {
+            let words = bytes.chunks_exact(16).map(|word| u128::from_le_bytes(word.try_into().unwrap()));
+            let expected = words.fold(from, |sum, word| plain(sum ^ word, key));
+            let square = plain(key, key);
+            let powers = [key, square, plain(square, key), plain(square, square)];
+            for engine in Engine::all() {
+                let seen = engine.gf128_horner(from, &powers, &bytes);
+                prop_assert_eq!(seen, expected, "{:?}", engine);
             }
         }
 

@@ -14,6 +14,7 @@ use std::arch::x86_64::{
 };
 
 use super::BLOCK;
+use super::field128::{Powers, horner};
 
 /// What the processor can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,12 @@ impl Level {
         unsafe { product(x, y) }
     }
 
+    /// As [`horner`].
+    pub(crate) fn gf128_horner(self, sum: u128, powers: &Powers, bytes: &[u8]) -> u128 {
+        // SAFETY: both levels are made by `detect` only, after it has found pclmulqdq and sse4.1.
+        unsafe { horner_clmul(sum, powers, bytes) }
+    }
+
     /// As [`super::middle_block`].
     #[inline]
     pub(crate) fn middle_block(self, t: &[u64; 2 * BLOCK], x: &[u64; BLOCK], y: &mut [u64; BLOCK]) {
@@ -59,6 +66,11 @@ impl Level {
 fn product(x: u64, y: u64) -> (u64, u64) {
     let p = _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(x as i64), _mm_cvtsi64_si128(y as i64));
     (_mm_cvtsi128_si64(p) as u64, _mm_extract_epi64::<1>(p) as u64)
+}
+
+#[target_feature(enable = "pclmulqdq,sse4.1")]
+fn horner_clmul(sum: u128, powers: &Powers, bytes: &[u8]) -> u128 {
+    horner(|x, y| product(x, y), sum, powers, bytes)
 }
 
 #[target_feature(enable = "pclmulqdq,sse4.1")]

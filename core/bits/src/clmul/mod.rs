@@ -1,9 +1,11 @@
 //! Carry-less multiplication: the arithmetic of polynomials over GF(2), without secret-dependent branches or tables.
 
+mod field128;
 #[cfg(target_arch = "x86_64")]
 mod hardware;
 mod middle;
 
+pub(crate) use field128::Powers;
 pub(crate) use middle::{block_words, middle_product};
 
 /// Words of the smallest block that [`middle_product`] is cut into.
@@ -55,6 +57,20 @@ impl Engine {
     #[inline]
     pub(crate) fn gf64_mul(self, x: u64, y: u64) -> u64 {
         reduce(self.clmul(x, y))
+    }
+
+    /// The product in GF(2^128), see [`field128`].
+    pub(crate) fn gf128_mul(self, x: u128, y: u128) -> u128 {
+        field128::mul(|x, y| self.clmul(x, y), x, y)
+    }
+
+    /// Horner's rule in GF(2^128) over the whole 16-byte words of `bytes`, see [`field128`].
+    pub(crate) fn gf128_horner(self, sum: u128, powers: &Powers, bytes: &[u8]) -> u128 {
+        match self {
+            Self::Portable => field128::horner(clmul, sum, powers, bytes),
+            #[cfg(target_arch = "x86_64")]
+            Self::Hardware(level) => level.gf128_horner(sum, powers, bytes),
+        }
     }
 
     /// `y ^= words 8..16 of t·x`.
