@@ -23,9 +23,9 @@ pub(super) fn transcripts(most: u32, rng: &mut Xoshiro256PlusPlus) -> QuantumRow
                 mutated += 1;
                 accepted += u32::from(check(&mut bob, tag, number, &spoilt));
             }
-            // The true one is right, and its pad is gone then.
-            refused += u32::from(!check(&mut bob, tag, number, &messages));
             if number % 10 == 0 {
+                // The true one is right, and its pad is gone then, with those before it.
+                refused += u32::from(!check(&mut bob, tag, number, &messages));
                 replayed += 1;
                 accepted += u32::from(check(&mut bob, tag, number, &messages));
             }
@@ -63,9 +63,11 @@ pub(super) fn toy_tags(most: u32, rng: &mut Xoshiro256PlusPlus) -> QuantumRow {
                 tried += 1;
                 accepted += u32::from(check(&mut bob, tag, number, &spoilt));
             }
-            // The right one, so that the window follows.
-            tag.value = value;
-            check(&mut bob, tag, number, &messages);
+            if number % 10 == 0 {
+                // The right one, so that the window follows.
+                tag.value = value;
+                check(&mut bob, tag, number, &messages);
+            }
         }
     }
     let rate = f64::from(accepted) / f64::from(tried);
