@@ -13,9 +13,9 @@ pub const PA_SECURITY_BITS: usize = 64;
 ///
 /// l = ΣK − D_A − D_B − f − v − 2·log₂(1/(2·eps_PA))   (DESIGN section 7)
 ///
-/// with v = [`TAG_BITS`] and eps_PA = 2^−[`PA_SECURITY_BITS`]. The deficits D_A and D_B of the pads and the feedback f
-/// are not accounted until the ledger exists: they count as zero here, so a key of this length is *not* yet a secret
-/// key.
+/// with v = [`TAG_BITS`] and eps_PA = 2^−[`PA_SECURITY_BITS`]. The deficits D_A and D_B of the pads, the feedback f and
+/// the 32 bits that a shown [fingerprint](crqkd_bits::Fingerprint) tells are not accounted until the ledger exists: they
+/// count as zero here, so a key of this length is *not* yet a secret key.
 ///
 /// ```
 /// // eight groups of 384 bits: 3072 − 64 − 126
