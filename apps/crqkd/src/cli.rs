@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use crqkd_flowgraphs::Role;
 use crqkd_forwarding::MAX_REQUEST;
-use crqkd_node::number::{real, whole};
+use crqkd_node::number::{real, whole, workers};
 use crqkd_sounding::{ChannelEstimate, FrameLayout, SearchMode, SoundingConfig};
 use std::path::PathBuf;
 
@@ -113,8 +113,8 @@ pub(crate) struct RunArgs {
     /// Seed of everything random; the same seed gives the same output, byte by byte.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Worker threads of the flowgraph, 1 to 64. The result does not depend on it.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors. The result does not depend on it.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
     pub(crate) workers: u8,
     /// Put random sleeps into every block (a test of determinism; slow).
     #[arg(long, hide = true)]
@@ -187,8 +187,8 @@ pub(crate) struct ReceiveArgs {
     /// squares.
     #[arg(long)]
     pub(crate) mmse: bool,
-    /// Worker threads of the flowgraph, 1 to 64. The result does not depend on it.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors. The result does not depend on it.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
     pub(crate) workers: u8,
     /// Do not check a SigMF recording's hash first: that takes several times as long as finding the frames.
     #[arg(long)]
@@ -402,8 +402,8 @@ pub(crate) struct ReplayArgs {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) faults: crate::faults::FaultArgs,
-    /// Worker threads of the flowgraph, 1 to 64.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
     pub(crate) workers: u8,
     /// Print one JSON document.
     #[arg(long)]

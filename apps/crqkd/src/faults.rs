@@ -16,6 +16,7 @@ use crqkd_bits::SecretBits;
 use crqkd_channel_key::KdrCount;
 use crqkd_flowgraphs::{Notice, Role, RunOptions, Supply, loopback, simulated};
 use crqkd_keys::{Group, GroupId};
+use crqkd_node::number::workers;
 use crqkd_scenario::Scenario;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -68,8 +69,8 @@ pub(crate) struct MatrixArgs {
     /// Only these kinds of fault, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = PossibleValuesParser::new(MATRIX.map(|(kind, _)| kind)))]
     only: Vec<String>,
-    /// Worker threads of the flowgraph, 1 to 64.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
     workers: u8,
     /// Print one JSON document.
     #[arg(long)]

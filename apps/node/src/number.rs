@@ -35,6 +35,19 @@ pub fn whole<T: TryFrom<u64>>(
     }
 }
 
+/// A parser of worker threads, 1 to 64; more than the processors that this process may use become as many as these.
+/// Blocks that hand samples to each other wait in loops, so threads without a processor of their own only take time away.
+pub fn workers() -> impl Fn(&str) -> Result<u8, String> + Clone + Send + Sync + 'static {
+    let whole = whole::<u8>(1, 64);
+    move |text| whole(text).map(at_most_processors)
+}
+
+/// So many threads, or as many as the process may use processors.
+pub fn at_most_processors(workers: u8) -> u8 {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    workers.min(u8::try_from(processors).unwrap_or(u8::MAX))
+}
+
 /// A parser of finite numbers from `least` to `most`, both allowed.
 pub fn real(
     least: f64,
@@ -76,6 +89,15 @@ fn shown(value: f64) -> impl Display {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_workers_than_processors() {
+        let processors = std::thread::available_parallelism().unwrap().get().min(64) as u8;
+        assert_eq!(workers()("64"), Ok(processors));
+        assert_eq!(workers()("1"), Ok(1));
+        assert_eq!(workers()("0").unwrap_err(), "0 is not in 1..=64");
+        assert_eq!(workers()("65").unwrap_err(), "65 is not in 1..=64");
+    }
 
     #[test]
     fn whole_numbers_outside_their_range_are_refused_with_it() {

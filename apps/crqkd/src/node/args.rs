@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crqkd_air::Radio as Kind;
 use crqkd_node::air::Address;
+use crqkd_node::number::workers;
 use crqkd_node::radio::RadioSpec;
 use std::path::PathBuf;
 
@@ -92,8 +93,9 @@ struct CommonArgs {
     /// Write every probe that was measured and kept to this file, a line of JSON each.
     #[arg(long, value_name = "FILE")]
     probes: Option<PathBuf>,
-    /// Worker threads of the flowgraph, 1 to 64 (default: 1). The result does not depend on it.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors (default: 1). The result does not depend
+    /// on it.
+    #[arg(long, value_parser = workers())]
     workers: Option<u8>,
     /// Sample format of the recording.
     #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]

@@ -21,6 +21,7 @@ use crqkd_air::{Radio as Kind, SAMPLE_RATE_HZ};
 use crqkd_flowgraphs::{Assembly, Finished, Role, RunOptions, Running, Seat, begin, simulated_rng};
 use crqkd_keys::{Forgetful, Store};
 use crqkd_node::air::Address;
+use crqkd_node::number::at_most_processors;
 use crqkd_node::radio::{RadioSpec, open_radio};
 use crqkd_node::store::JournalStore;
 use crqkd_recording::{Datatype, RunWriter};
@@ -183,7 +184,7 @@ impl Settings {
             keys: args.keys.clone().or(file.keys),
             deliver: args.deliver.clone().or(file.deliver),
             record: args.record.clone().or(file.record),
-            workers: args.workers.or(file.workers).unwrap_or(1),
+            workers: at_most_processors(args.workers.or(file.workers).unwrap_or(1)),
         };
         settings.check()?;
         Ok(settings)
