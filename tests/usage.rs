@@ -65,6 +65,38 @@ fn what_a_role_does_not_take_is_refused_in_its_file_too() {
     }
 }
 
+/// What has no end, or nobody on its other side, is refused at once.
+#[test]
+#[cfg(unix)]
+fn devices_and_pipes_in_place_of_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = |name: &str| -> String {
+        let path = dir.path().join(name);
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        path.display().to_string()
+    };
+    let end = dir.path().join("end").display().to_string();
+    let [table, meta, run] = ["a.csv", "a.sigmf-meta", "a.sigmf-collection"].map(link);
+    for args in [
+        &["scenario", "check", "/dev/zero"][..],
+        &["demo", "--scenario", "/dev/zero"],
+        &["qkd", "link", "check", "/dev/zero"],
+        &["qkd", "simulate", "--link", "/dev/zero"],
+        &["user", "--config", "/dev/zero", "--radio", "air:/nowhere"],
+        &["qkd", "bob", "--listen", "127.0.0.1:0", "--dir", &end, "--secret", "/dev/zero"],
+        &["keygen", "--qap", &table, "--user", &table],
+        &["receive", &meta],
+        &["inspect", &meta],
+        &["replay", &run],
+    ] {
+        let begun = Instant::now();
+        let (code, said) = failure_of(args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        let why = said.contains("longer than") || said.contains("is no regular file");
+        assert!(why && begun.elapsed() < Duration::from_secs(5), "{args:?}: {said}");
+    }
+}
+
 #[test]
 fn options_that_cancel_each_other_are_refused() {
     for args in [

@@ -3,6 +3,7 @@
 use crate::exit::Outcome;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use crqkd_node::bounded;
 use crqkd_node::qkd::LinkArgs;
 use crqkd_scenario::parse_link;
 use std::io::Write;
@@ -62,5 +63,5 @@ pub(crate) fn check_each(
 
 /// The text of a file, or an error with its name.
 pub(crate) fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))
+    bounded::text(path).with_context(|| format!("{}: cannot be read", path.display()))
 }

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`air`] | the virtual air across processes: server and client |
+//! | [`bounded`] | files that are read whole and must be small |
 //! | [`delivery`] | final keys as files in a folder |
 //! | [`frames`] | whole messages over a stream |
 //! | [`journal`] | what must survive a power cut: lines of JSON with checksums |
@@ -18,6 +19,7 @@
 //! | [`waiting`] | whoever waits says so |
 
 pub mod air;
+pub mod bounded;
 pub mod delivery;
 pub mod frames;
 pub mod journal;

@@ -133,8 +133,12 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, ReportErr
         }
         _ => ReportError::Io { path: path.into(), action: "read", source },
     };
-    let found = std::fs::metadata(path).map_err(io)?.len();
-    if found > limit {
+    let found = std::fs::metadata(path).map_err(io)?;
+    if !found.is_file() {
+        return Err(io(std::io::Error::other("is no regular file")));
+    }
+    if found.len() > limit {
+        let found = found.len();
         return Err(ReportError::WrongLength { path: path.into(), expected: limit, found });
     }
     std::fs::read(path).map_err(io)

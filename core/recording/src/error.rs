@@ -65,6 +65,9 @@ pub enum ErrorKind {
     /// There is a folder where a file is to be written.
     #[error("is a folder, expected a file")]
     IsFolder,
+    /// A folder, a pipe or a device where a file is to be read.
+    #[error("is no regular file")]
+    NotRegular,
     /// The file has no content.
     #[error("the file is empty, expected {expected}")]
     Empty {

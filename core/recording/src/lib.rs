@@ -39,6 +39,7 @@
 mod atomic;
 mod error;
 mod matrix;
+mod regular;
 mod samples;
 mod sigmf;
 mod unfinished;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use num_complex::Complex32;
 
 use crate::error::{ErrorKind, RecordingError, io};
+use crate::regular;
 use crate::sigmf::Recording;
 
 /// How a sample is stored.
@@ -164,7 +165,7 @@ impl SampleReader {
         segments: Option<Vec<Segment>>,
     ) -> Result<Self, RecordingError> {
         let total = sample_count(path, datatype)?;
-        let file = File::open(path).map_err(io(path, "open"))?;
+        let file = regular::open(path)?;
         let segments = segments.unwrap_or_else(|| vec![Segment { index: 0, time: 0, len: total }]);
         Ok(Self {
             path: path.to_path_buf(),

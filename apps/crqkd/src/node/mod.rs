@@ -21,6 +21,7 @@ use crqkd_air::{Radio as Kind, SAMPLE_RATE_HZ};
 use crqkd_flowgraphs::{Assembly, Finished, Role, RunOptions, Running, Seat, begin, simulated_rng};
 use crqkd_keys::{Forgetful, Store};
 use crqkd_node::air::Address;
+use crqkd_node::bounded;
 use crqkd_node::number::at_most_processors;
 use crqkd_node::radio::{RadioSpec, open_radio};
 use crqkd_node::store::JournalStore;
@@ -271,7 +272,7 @@ fn what(kind: Kind) -> &'static str {
 
 fn read(path: &Path) -> Result<NodeFile> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{name}: cannot be read"))?;
+    let text = bounded::text(path).with_context(|| format!("{name}: cannot be read"))?;
     let mut file: NodeFile = parse_toml(&text, &name.to_string())?;
     if let Some(workers) = file.workers
         && !(1..=64).contains(&workers)

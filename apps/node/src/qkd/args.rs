@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::secret::MIN_SECRET_BYTES;
+use super::secret::{MAX_SECRET_BYTES, MIN_SECRET_BYTES};
+use crate::bounded;
 use crate::number::{real, whole};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -41,8 +42,8 @@ impl LinkArgs {
         let mut config = match &self.link {
             Some(path) => {
                 let name = path.display();
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("{name}: cannot read the link"))?;
+                let text =
+                    bounded::text(path).with_context(|| format!("{name}: cannot read the link"))?;
                 parse_link(&text, &name.to_string())?
             }
             None => DecoyConfig::default(),
@@ -98,7 +99,7 @@ pub struct SecretArgs {
     /// File to write; it must not exist.
     pub file: PathBuf,
     /// Bytes of it, 112 to 16777216: 4096 are about 500 tags.
-    #[arg(long, default_value_t = 4096, value_parser = whole::<usize>(MIN_SECRET_BYTES as u64, 1 << 24))]
+    #[arg(long, default_value_t = 4096, value_parser = whole::<usize>(MIN_SECRET_BYTES as u64, MAX_SECRET_BYTES))]
     pub bytes: usize,
 }
 

@@ -24,6 +24,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::args::SecretArgs;
+use crate::bounded;
 use crate::journal::{storage, sync_folder};
 
 /// Bytes of the handshake's key.
@@ -31,9 +32,12 @@ pub(super) const LINK_KEY_BYTES: usize = 32;
 
 /// The shortest secret: the link key, two hash keys, a tag each way.
 pub const MIN_SECRET_BYTES: usize = LINK_KEY_BYTES + 64 + 16;
+/// Bytes of a start-up secret, at most.
+pub(super) const MAX_SECRET_BYTES: u64 = 1 << 24;
 
 const MAGIC: &str = "crqkd secret 1 ";
 const HEADER: usize = 60;
+const MAX_FILE_BYTES: u64 = HEADER as u64 + MAX_SECRET_BYTES;
 const NOBODY: &str = "--------";
 
 /// A start-up secret.
@@ -69,7 +73,8 @@ impl StartupSecret {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let bytes = bounded::read(path, MAX_FILE_BYTES)
+            .with_context(|| format!("reading {}", path.display()))?;
         Self::parse(bytes).with_context(|| {
             format!("{}: not a start-up secret of `crqkd qkd secret`, or damaged", path.display())
         })

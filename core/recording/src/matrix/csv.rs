@@ -1,6 +1,5 @@
 //! Tables as text: one line a probe, cells `1.5`, `-2e-3` or complex `re+imj`, an optional line of names first.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use num_complex::Complex64;
 use crate::atomic::AtomicFile;
 use crate::error::{ErrorKind, RecordingError, io};
 use crate::matrix::{MAX_VALUES, Matrix, Values, too_many};
+use crate::regular;
 
 /// What stands in a cell for a measurement that is missing, besides `nan`, in any case of the letters.
 const MISSING: [&str; 9] = ["", "na", "n/a", "null", "none", "lost", "missing", "-", "?"];
@@ -21,7 +21,7 @@ const EXPECTED: &str = "a number like -1.5e3 or re+imj, or n/a";
 /// cells is a number and one of them is not a mark of a missing value either.
 pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     let fail = |kind| RecordingError::new(path, kind);
-    let file = BufReader::new(File::open(path).map_err(io(path, "open"))?);
+    let file = BufReader::new(regular::open(path)?);
     let mut table = Table::default();
     for (number, text) in file.split(b'\n').enumerate() {
         let text = text.map_err(io(path, "read"))?;

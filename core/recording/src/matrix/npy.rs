@@ -10,6 +10,7 @@ use num_complex::{Complex32, Complex64};
 use crate::atomic::AtomicFile;
 use crate::error::{ErrorKind, RecordingError, io};
 use crate::matrix::{MAX_VALUES, Matrix, Values, too_many};
+use crate::regular;
 
 /// Longest header read; numpy itself refuses longer ones than 10 000 bytes.
 const MAX_HEADER: u64 = 10_000;
@@ -20,7 +21,7 @@ pub(super) fn read(path: &Path) -> Result<Matrix, RecordingError> {
     let npy = |part, found: String, expected: &str| {
         fail(ErrorKind::Npy { part, found, expected: expected.into() })
     };
-    let file = File::open(path).map_err(io(path, "open"))?;
+    let file = regular::open(path)?;
     let bytes = file.metadata().map_err(io(path, "open"))?.len();
     if bytes == 0 {
         return Err(fail(ErrorKind::Empty { expected: "a numpy array".into() }));

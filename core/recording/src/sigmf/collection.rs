@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::atomic::{AtomicFile, AtomicFolder};
 use crate::error::{ErrorKind, RecordingError, io};
+use crate::regular;
 use crate::sigmf::reader::{Object, Recording, check_hash, sha512_of};
 use crate::sigmf::types::{RecordingInfo, put_fields, take_fields};
 use crate::sigmf::writer::{Member, RecordingWriter};
@@ -90,7 +91,7 @@ impl Collection {
     /// description must have the hash that is listed; the samples are verified when a recording is opened.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let path = if path.is_dir() { only_collection(path)? } else { path.to_path_buf() };
-        let text = std::fs::read(&path).map_err(io(&path, "read"))?;
+        let text = regular::read(&path)?;
         if text.is_empty() {
             let kind = ErrorKind::Empty { expected: "a SigMF collection".into() };
             return Err(RecordingError::new(&path, kind));

@@ -1,6 +1,5 @@
 //! Reading a recording: its description checked field by field, its samples against their checksum.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha512};
 
 use crate::error::{ErrorKind, RecordingError, io};
+use crate::regular;
 use crate::samples::{Datatype, SampleReader, Segment, sample_count};
 use crate::sigmf::file_names;
 use crate::sigmf::types::{Annotation, take_fields};
@@ -53,7 +53,7 @@ impl Recording {
 
     fn open_with(path: &Path, with_hash: bool) -> Result<Self, RecordingError> {
         let (meta_path, data_path) = file_names(path);
-        let text = std::fs::read(&meta_path).map_err(io(&meta_path, "read"))?;
+        let text = regular::read(&meta_path)?;
         if text.is_empty() {
             let kind = ErrorKind::Empty { expected: "a SigMF description".into() };
             return Err(RecordingError::new(&meta_path, kind));
@@ -340,7 +340,7 @@ impl Object<'_> {
 
 /// SHA-512 of a file, in hexadecimal.
 pub(crate) fn sha512_of(path: &Path) -> Result<String, RecordingError> {
-    let mut file = File::open(path).map_err(io(path, "open"))?;
+    let mut file = regular::open(path)?;
     let (mut hash, mut bytes) = (Sha512::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut bytes).map_err(io(path, "read"))? {
