@@ -1,6 +1,6 @@
 //! `crqkd air`: the virtual air as a server.
 
-use crate::cli::RoleArg;
+use crate::choices::RoleArg;
 use crate::exit::{self, Outcome};
 use crate::faults::FaultArgs;
 use crate::json;

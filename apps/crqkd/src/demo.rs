@@ -1,6 +1,5 @@
 //! `crqkd demo`: the whole system in one process, from quantum pulses to a message read by Bob.
 
-use crate::cli::{CiphertextArg, DecisionArg, DemoArgs};
 use crate::decisions::{Decisions, LinkRate};
 use crate::exit::{Outcome, Stopped, interrupted};
 use crate::json;
@@ -8,20 +7,66 @@ use crate::message::{Cipher, open, seal};
 use crate::output::new_folder;
 use crate::provenance::Provenance;
 use crate::referee::{LinkVerdict, Verdict};
-use crate::run::{How, Quantum, on_the_air, quantum, with_overrides};
+use crate::run::{How, Quantum, RunArgs, on_the_air, quantum, with_overrides};
 use crate::saved;
 use crate::scenario;
 use crate::table::{percent, scenario_table};
 use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
 use crqkd_experiment::{PaperRow, RunTally, TableRow};
 use crqkd_flowgraphs::{Finished, Role};
-use crqkd_forwarding::{CipherMode, Counters};
+use crqkd_forwarding::{CipherMode, Counters, MAX_REQUEST};
+use crqkd_node::number::whole;
 use crqkd_otp::{CiphertextMode, Decision, OtpConfig};
 use crqkd_quantum::Bb84Report;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Which pad decisions the decoder sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecisionArg {
+    /// One bit a sample, as in the paper.
+    Hard,
+    /// Log-likelihood ratios of the quantizer.
+    Soft,
+}
+
+/// How the ciphertext crosses the air.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CiphertextArg {
+    /// Inside a coded control message.
+    Protected,
+    /// Uncoded: pad and radio channel are one code, as in the paper.
+    Cascade,
+}
+
+/// `crqkd demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// A preset (office, hall, corridor), a scenario file, or `all` for the three presets.
+    #[arg(long, default_value = "hall")]
+    pub(crate) scenario: String,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Decisions on the pad bits (default: what the scenario says).
+    #[arg(long, value_enum)]
+    pub(crate) decision: Option<DecisionArg>,
+    /// How the ciphertext crosses the air (default: what the scenario says).
+    #[arg(long, value_enum)]
+    pub(crate) ciphertext: Option<CiphertextArg>,
+    /// Groups of quantum key to hand over, 1 to 65536 (default: what the scenario says).
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, MAX_REQUEST.into()))]
+    pub(crate) groups: Option<u32>,
+    /// Write the run (results, channel, bits) to this folder for `crqkd report`; it must not exist or be empty. With
+    /// `--scenario all`, each scenario has a folder of its name in it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+    /// Print one JSON document instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// What Alice writes to Bob.
 const MESSAGE: &str = "The quantum key crossed the air under a one-time pad of channel key.";

@@ -3,7 +3,7 @@
 mod picture;
 mod rails;
 
-use crate::cli::{LayoutArg, SearchArg};
+use crate::choices::{LayoutArg, SearchArg};
 use crate::exit::{self, Outcome, Stopped};
 use crate::output::Output;
 use crate::reception::Reception;

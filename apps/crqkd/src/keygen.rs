@@ -4,16 +4,62 @@ mod recordings;
 mod secret_files;
 mod text;
 
-use crate::cli::{KeygenArgs, ThresholdArg};
+use crate::choices::LayoutArg;
 use crate::exit::Outcome;
 use crate::{json, progress};
 use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
 use crqkd_channel_key::Thresholds;
 use crqkd_channel_key::keygen::{KeygenConfig, KeygenReport, Measurements, Verdict, keygen};
+use crqkd_node::number::whole;
 use crqkd_recording::{Matrix, Values, read_paired};
 use recordings::{Pairing, is_recording};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// `crqkd keygen`.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Measurements of the access point: `.npy` or `.csv`, real or complex, one row a probe; or what it received, SigMF or
+    /// `.cf32`, of which the frames are paired by the probe that their header names.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qap: PathBuf,
+    /// Measurements of the user, same shape.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) user: PathBuf,
+    /// Measurements of an eavesdropper, same shape.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) eve: Option<PathBuf>,
+    /// What each threshold is the median of.
+    #[arg(long, value_enum, default_value_t = ThresholdArg::Auto)]
+    pub(crate) threshold: ThresholdArg,
+    /// Probes a threshold spans when it runs over probes, 2 to 16777216.
+    #[arg(long, default_value_t = 128, value_parser = whole::<usize>(2, 1 << 24))]
+    pub(crate) window: usize,
+    /// Training sequence of the frames, when recordings are given.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Single)]
+    pub(crate) layout: LayoutArg,
+    /// Write the bits to this new file that only you may read: CSV, one line a bit, one column an end.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bits: Option<PathBuf>,
+    /// Write the log-likelihood ratios ln P(0)/P(1) of the other end's bits in the same form.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) llr: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What the threshold of the quantizer runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ThresholdArg {
+    /// Over features when there are more features than probes, else over probes.
+    Auto,
+    /// Each feature has its median over the probes of a window.
+    Probes,
+    /// Each probe has its median over the features (tones).
+    Features,
+}
 
 /// What `--json` prints.
 #[derive(Serialize)]

@@ -2,6 +2,7 @@
 
 mod air;
 mod bench;
+mod choices;
 mod cli;
 mod decisions;
 mod demo;
@@ -33,7 +34,8 @@ mod simulate;
 mod table;
 
 use clap::{CommandFactory, FromArgMatches};
-use cli::{Cli, Command, Experiment};
+use cli::{Cli, Command};
+use reproduce::Experiment;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;

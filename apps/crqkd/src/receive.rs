@@ -1,21 +1,65 @@
 //! `crqkd receive`: IQ in, one line a frame out.
 
-use crate::cli::ReceiveArgs;
+use crate::choices::{LayoutArg, SearchArg};
 use crate::exit::{self, Outcome, Stopped};
 use crate::oddities::Oddities;
 use crate::reception::check_rate;
 use crate::{json, progress};
 use anyhow::{Result, bail};
+use clap::Args;
 use crqkd_blocks::Iq;
 use crqkd_blocks::iq_source::{Fill, Piece};
 use crqkd_blocks::messages::Measurement;
 use crqkd_blocks::radio::RadioError;
 use crqkd_flowgraphs::receive_iq;
+use crqkd_node::number::workers;
 use crqkd_recording::{Complex32, Datatype, IqSample, SampleReader, open_iq, open_iq_unverified};
-use crqkd_sounding::{FrameReport, Level};
+use crqkd_sounding::{ChannelEstimate, FrameReport, Level, SoundingConfig};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// `crqkd receive`.
+#[derive(Debug, Args)]
+pub(crate) struct ReceiveArgs {
+    /// A raw `.cf32` file at 20 Msample/s, or SigMF (`.sigmf-meta` or `.sigmf-data`).
+    pub(crate) file: PathBuf,
+    /// Training sequence of the frames.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Single)]
+    pub(crate) layout: LayoutArg,
+    /// Where frames are looked for.
+    #[arg(long, value_enum, default_value_t = SearchArg::Gated)]
+    pub(crate) search: SearchArg,
+    /// Once three frames have come at equal distances, look only where the next one is expected.
+    #[arg(long)]
+    pub(crate) track: bool,
+    /// Channel estimates of least mean squared error, with the delay profile of the frames before, in place of least
+    /// squares.
+    #[arg(long)]
+    pub(crate) mmse: bool,
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors. The result does not depend on it.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
+    pub(crate) workers: u8,
+    /// Do not check a SigMF recording's hash first: that takes several times as long as finding the frames.
+    #[arg(long)]
+    pub(crate) unverified: bool,
+    /// Print one JSON object a frame.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ReceiveArgs {
+    /// The receiver's settings.
+    pub(crate) fn config(&self) -> SoundingConfig {
+        SoundingConfig {
+            layout: self.layout.into(),
+            search: self.search.into(),
+            tracking: self.track,
+            channel: if self.mmse { ChannelEstimate::Mmse } else { ChannelEstimate::LeastSquares },
+            ..SoundingConfig::default()
+        }
+    }
+}
 
 /// Prints every frame of the file.
 pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {

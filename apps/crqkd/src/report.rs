@@ -1,11 +1,24 @@
 //! `crqkd report`: a saved run to one self-contained page.
 
-use crate::cli::ReportArgs;
 use crate::exit::Outcome;
 use anyhow::{Context, Result};
+use clap::Args;
 use crqkd_recording::AtomicFile;
 use crqkd_report::{RunData, bit_raster_svg, render};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// `crqkd report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A folder that `demo --save` or `simulate --record` wrote.
+    pub(crate) run: PathBuf,
+    /// The page to write.
+    #[arg(short, long, default_value = "report.html")]
+    pub(crate) output: PathBuf,
+    /// Also write the bit raster alone, as an SVG picture.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) raster: Option<PathBuf>,
+}
 
 /// Reads the run and writes the page, and the bit raster as a picture of its own if it was asked for.
 pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {

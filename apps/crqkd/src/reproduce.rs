@@ -1,6 +1,5 @@
 //! `crqkd reproduce`: experiments of the paper at CSI level, over many seeds.
 
-use crate::cli::Table2Args;
 use crate::exit::{Outcome, Stopped, interrupted};
 use crate::json;
 use crate::progress;
@@ -8,11 +7,51 @@ use crate::run::setup_of;
 use crate::scenario;
 use crate::table::scenario_table;
 use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
 use crqkd_experiment::fit::{Effort, Targets, fit};
 use crqkd_experiment::{EveDecodes, PaperRow, RunTally, Setup, TableRow, run_seeds};
+use crqkd_node::number::whole;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use std::io::Write;
+
+/// `crqkd reproduce`.
+#[derive(Debug, Args)]
+pub(crate) struct ReproduceArgs {
+    /// The experiment.
+    #[command(subcommand)]
+    pub(crate) experiment: Experiment,
+}
+
+/// The experiments of the paper.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Experiment {
+    /// Table II: key generation, disagreement and retransmission rates in office, hall and corridor, at CSI level.
+    Table2(Table2Args),
+}
+
+/// `crqkd reproduce table2`.
+#[derive(Debug, Args)]
+pub(crate) struct Table2Args {
+    /// Seeds a scenario.
+    #[arg(long, default_value_t = 10, value_parser = whole::<u64>(1, 10_000))]
+    pub(crate) seeds: u64,
+    /// First seed.
+    #[arg(long, default_value_t = 1, value_parser = whole::<u64>(0, u64::MAX - 10_000))]
+    pub(crate) first_seed: u64,
+    /// Bits of channel key that a scenario sends over all seeds, raw; a few per cent are lost with their probes.
+    #[arg(long, default_value_t = 3_600_000, value_parser = whole::<u64>(1, 1_000_000_000_000))]
+    pub(crate) bits: u64,
+    /// A preset, a scenario file, or `all`.
+    #[arg(long, default_value = "all")]
+    pub(crate) scenario: String,
+    /// Refit the channel parameters of the scenario to the paper's figures and print them as TOML.
+    #[arg(long)]
+    pub(crate) fit: bool,
+    /// Print one JSON document.
+    #[arg(long, conflicts_with = "fit")]
+    pub(crate) json: bool,
+}
 
 /// What `--json` prints.
 #[derive(Serialize)]

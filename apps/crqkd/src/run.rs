@@ -1,10 +1,10 @@
 //! One run of the whole system in one process: the quantum link, then both cells on the virtual air.
 
-use crate::cli::RunArgs;
 use crate::exit;
 use crate::progress;
 use crate::referee::{Referee, Verdict};
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use crqkd_experiment::{Probing, Setup};
 use crqkd_flowgraphs::{
     Finished, FlowgraphError, LoopbackConfig, Notice, Role, RunOptions, Running, Supply,
@@ -12,6 +12,7 @@ use crqkd_flowgraphs::{
 };
 use crqkd_forwarding::Event;
 use crqkd_keys::Group;
+use crqkd_node::number::{real, workers};
 use crqkd_quantum::{Bb84Report, Bb84Source, KeySource, SourceError};
 use crqkd_scenario::Scenario;
 use crqkd_sounding::SoundingConfig;
@@ -20,6 +21,24 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// Options that every run of the virtual air shares.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Seed of everything random; the same seed gives the same output, byte by byte.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors. The result does not depend on it.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
+    pub(crate) workers: u8,
+    /// Put random sleeps into every block (a test of determinism; slow).
+    #[arg(long, hide = true)]
+    pub(crate) jitter: bool,
+    /// Share of the quantum pulses that an eavesdropper on the fibre intercepts and resends, 0 to 1 (default:
+    /// what the scenario says).
+    #[arg(long, value_name = "SHARE", value_parser = real(0.0, 1.0), allow_negative_numbers = true)]
+    pub(crate) intercept: Option<f64>,
+}
 
 /// A run in which nothing happens on the air for so long is taken for stuck.
 const STALL: Duration = Duration::from_secs(60);

@@ -1,16 +1,42 @@
 //! `crqkd scenario`, and how every command finds its scenario.
 
-use crate::cli::ScenarioAction;
 use crate::exit::Outcome;
 use crate::link::{check_each, read};
 use crate::run::system_of;
 use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
 use crqkd_channel_key::MedianQuantizer;
 use crqkd_flowgraphs::FlowgraphError;
 use crqkd_quantum::Bb84Source;
 use crqkd_scenario::{PRESET_NAMES, Scenario, ScenarioError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// `crqkd scenario`.
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub(crate) action: ScenarioAction,
+}
+
+/// Actions on scenarios.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenarioAction {
+    /// List the presets, or print one scenario with every default filled in.
+    Show {
+        /// A preset or a file; without it, the list of presets.
+        scenario: Option<String>,
+    },
+    /// Check scenario files; says of each what is wrong with file and line.
+    Check {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print a page with every key of scenario and link files: meaning, default and range.
+    Reference,
+}
 
 /// A preset by name, or a file by path.
 pub(crate) fn load(name_or_file: &str) -> Result<Scenario> {

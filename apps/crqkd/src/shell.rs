@@ -1,12 +1,27 @@
 //! `crqkd completions` and `crqkd man`: what a package installs beside the program, from the definition of the command line.
 
-use crate::cli::{Cli, CompletionsArgs, ManArgs};
+use crate::cli::Cli;
 use crate::exit::Outcome;
 use crate::output;
 use anyhow::{Context, Result};
-use clap::{Command, CommandFactory};
+use clap::{Args, Command, CommandFactory};
+use clap_complete::Shell;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// `crqkd completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
+
+/// `crqkd man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Folder for the pages, crqkd.1 and crqkd-COMMAND.1; pages that are there are replaced.
+    pub(crate) dir: PathBuf,
+}
 
 /// Prints the completions for a shell.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Outcome> {

@@ -1,6 +1,6 @@
 //! `crqkd simulate --record`: a run whose received samples are written as SigMF, and `crqkd replay` of them.
 
-use crate::cli::{DatatypeArg, ReplayArgs, SimulateArgs};
+use crate::choices::{DatatypeArg, RoleArg};
 use crate::demo::Report;
 use crate::exit::{NoKey, Outcome};
 use crate::link::read;
@@ -9,16 +9,61 @@ use crate::progress::note;
 use crate::provenance::Provenance;
 use crate::record::{Recorder, play};
 use crate::referee::{Referee, Verdict};
-use crate::run::{How, Quantum, loopback_config, quantum, supply, watch, with_overrides};
+use crate::run::{How, Quantum, RunArgs, loopback_config, quantum, supply, watch, with_overrides};
 use crate::{json, saved, scenario};
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use crqkd_air::faults::Fault;
 use crqkd_flowgraphs::{Finished, Role, RunOptions, loopback, simulated};
+use crqkd_node::number::{real, workers};
 use crqkd_recording::{Collection, Datatype, RunWriter};
 use crqkd_scenario::Scenario;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io::Write;
+use std::path::PathBuf;
+
+/// `crqkd simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// A preset or a scenario file.
+    #[arg(long, default_value = "hall")]
+    pub(crate) scenario: String,
+    /// Seconds of air time, 0.01 to 10000000.
+    #[arg(long, default_value_t = 5.0, value_parser = real(0.01, 1e7), allow_negative_numbers = true)]
+    pub(crate) seconds: f64,
+    /// Folder for the recordings; it must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) faults: crate::faults::FaultArgs,
+    /// Sample format of the recordings.
+    #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
+    pub(crate) datatype: DatatypeArg,
+    /// Radios to record, separated by commas; `crqkd replay` simulates the others again.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
+    pub(crate) roles: Vec<RoleArg>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `crqkd replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A folder that `simulate --record` wrote.
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) faults: crate::faults::FaultArgs,
+    /// Worker threads of the flowgraph, 1 to 64, and no more than there are processors.
+    #[arg(long, default_value_t = 1, value_parser = workers())]
+    pub(crate) workers: u8,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// File of a recorded run that says what came out of it.
 const OUTCOME_FILE: &str = "outcome.json";

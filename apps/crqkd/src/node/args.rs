@@ -1,7 +1,7 @@
 //! What `crqkd qap`, `user` and `eve` take: the options of each role, and those that all share.
 
 use super::{NodeArgs, run};
-use crate::cli::{DatatypeArg, RoleArg};
+use crate::choices::{DatatypeArg, RoleArg};
 use crate::exit::Outcome;
 use anyhow::Result;
 use clap::Args;

@@ -10,7 +10,7 @@ pub(crate) use self::args::{EveArgs, QapArgs, UserArgs};
 use self::report::{NodeReport, Outputs};
 use self::source::Drops;
 use crate::air::run_id;
-use crate::cli::{DatatypeArg, RoleArg};
+use crate::choices::{DatatypeArg, RoleArg};
 use crate::exit::Outcome;
 use crate::progress::note;
 use crate::record::Recorder;
