@@ -1,0 +1,63 @@
+//! What a caller of the lock step can do wrong.
+
+use super::Air;
+use thiserror::Error;
+
+/// A call that breaks the lock step; always a mistake of the caller.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum MediumError {
+    /// A burst would start in time that others may have received already.
+    #[error("radio {radio}: burst at {start} comes after the promise of silence before {promise}")]
+    LateBurst {
+        /// Who.
+        radio: usize,
+        /// Start of the burst.
+        start: Air,
+        /// The promise that it breaks.
+        promise: Air,
+    },
+    /// A listening gate begins or ends in time that the radio may have passed already.
+    #[error("radio {radio}: a gate with an edge at {from} comes after the promise {promise}")]
+    LateGate {
+        /// Who.
+        radio: usize,
+        /// Edge of the gate.
+        from: Air,
+        /// The promise that it breaks.
+        promise: Air,
+    },
+    /// A wired message would arrive in time that the receiver may have passed already.
+    #[error("radio {radio}: wired message for {arrival} comes after the promise {promise}")]
+    LateWire {
+        /// Who sends.
+        radio: usize,
+        /// Its arrival time.
+        arrival: Air,
+        /// The promise that it breaks.
+        promise: Air,
+    },
+    /// The two radios are not connected by a wire.
+    #[error("radio {from} has no wire to radio {to}")]
+    NoWire {
+        /// Who sends.
+        from: usize,
+        /// To whom.
+        to: usize,
+    },
+    /// Too much is waiting: whoever makes it does not mean the lock step.
+    #[error("radio {radio}: {waiting} {what} are waiting")]
+    Backlog {
+        /// Whose.
+        radio: usize,
+        /// How many.
+        waiting: usize,
+        /// What.
+        what: &'static str,
+    },
+    /// The radio only receives.
+    #[error("radio {radio} is a receiver and cannot transmit")]
+    NotATransmitter {
+        /// Who.
+        radio: usize,
+    },
+}
