@@ -94,6 +94,10 @@ fn assert_valid_run(dir: &Path) {
 fn the_recordings_in_data_are_valid() {
     assert_accepted(&reference("sigmf_validate", &[data("frames/frames-10db.sigmf-meta")]));
     assert_accepted(&reference("sigmf_validate", &[data("damaged/broken-header.sigmf-meta")]));
+    for place in ["office", "hall", "corridor"] {
+        let of = |radio: &str| data(format!("recordings/{place}/{radio}.sigmf-meta"));
+        assert_accepted(&reference("sigmf_validate", &[of("qap1"), of("alice")]));
+    }
 }
 
 #[test]
