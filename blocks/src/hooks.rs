@@ -54,7 +54,7 @@ impl Hooks {
         Hooks { name, sleeps, fault: self.fault.clone() }
     }
 
-    /// Sleeps, perhaps.
+    /// Sleeps for a random time in tests of determinism, else returns at once.
     pub async fn nap(&mut self) {
         if let Some((rng, max_us)) = &mut self.sleeps
             && rng.random_range(0..4) == 0
@@ -67,7 +67,7 @@ impl Hooks {
     /// Notes an error, the first of the run, with the block's name, and passes the result on.
     ///
     /// # Errors
-    /// The one given.
+    /// The error of `result`, unchanged.
     pub fn watch<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);

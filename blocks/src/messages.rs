@@ -93,7 +93,7 @@ pub struct Orders {
 /// A channel measurement that the protocol keeps.
 #[derive(Clone, Debug)]
 pub struct ProbeData {
-    /// Its name.
+    /// Name of the probe that the frame carried.
     pub probe: ProbeId,
     /// Which way the frame travelled.
     pub direction: Direction,
@@ -104,7 +104,7 @@ pub struct ProbeData {
 /// A piece of work under its ticket.
 #[derive(Debug)]
 pub struct Work {
-    /// To answer under.
+    /// Number that the answer must carry.
     pub ticket: Ticket,
     /// The work.
     pub job: Job,
@@ -113,7 +113,7 @@ pub struct Work {
 /// The answer to a piece of work.
 #[derive(Debug)]
 pub struct Reply {
-    /// Of the work.
+    /// Number of the work that this belongs to.
     pub ticket: Ticket,
     /// The answer.
     pub answer: Answer,
@@ -122,7 +122,7 @@ pub struct Reply {
 /// Channel key of a window on its way into the key buffer.
 #[derive(Debug)]
 pub struct Pads {
-    /// Of the work.
+    /// Number of the work that this belongs to.
     pub ticket: Ticket,
     /// Life of the link.
     pub epoch: Epoch,
@@ -135,7 +135,7 @@ pub struct Pads {
 /// A group on its way under a pad.
 #[derive(Debug)]
 pub struct Encryption {
-    /// Of the work.
+    /// Number of the work that this belongs to.
     pub ticket: Ticket,
     /// A copy of the group.
     pub group: Group,
@@ -146,11 +146,11 @@ pub struct Encryption {
 /// A ciphertext with the pad to open it.
 #[derive(Debug)]
 pub struct Decryption {
-    /// Of the work.
+    /// Number of the work that this belongs to.
     pub ticket: Ticket,
     /// The group inside.
     pub group: GroupId,
-    /// What was received.
+    /// The ciphertext as it came off the air: bits, or log-likelihood ratios.
     pub received: Received,
     /// One's own pad, for this one use.
     pub pad: Pad,
@@ -161,7 +161,7 @@ pub struct Decryption {
 /// What came of a [`Decryption`].
 #[derive(Debug)]
 pub struct Opened {
-    /// Of the work.
+    /// Number of the work that this belongs to.
     pub ticket: Ticket,
     /// The group, if its check holds.
     pub group: Option<Group>,

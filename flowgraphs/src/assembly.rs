@@ -37,9 +37,9 @@ pub fn simulated_rng(seed: u64, role: Role) -> Box<dyn RngCore + Send> {
 
 /// What is a role's own.
 pub struct Seat<R> {
-    /// Who.
+    /// Role of the station.
     pub role: Role,
-    /// Its radio.
+    /// Receiving side of its radio.
     pub radio: R,
     /// The transmitting side of the radio.
     pub tx: RadioTx<WireMessage>,

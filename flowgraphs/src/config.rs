@@ -16,13 +16,13 @@ use thiserror::Error;
 pub struct SystemConfig {
     /// The channel, on the virtual air.
     pub air: AirConfig,
-    /// Receivers.
+    /// Parameters of the receivers.
     pub sounding: SoundingConfig,
     /// Features and quantizer.
     pub channel_key: ChannelKeyConfig,
     /// Code of the one-time pad.
     pub otp: OtpConfig,
-    /// Protocol.
+    /// Parameters of the protocol.
     pub forwarding: ForwardingConfig,
 }
 
@@ -32,7 +32,7 @@ pub enum FlowgraphError {
     /// Channel.
     #[error("air: {0}")]
     Air(#[from] AirError),
-    /// Receivers.
+    /// In the parameters of the receivers.
     #[error("sounding: {0}")]
     Sounding(#[from] SoundingError),
     /// Features and quantizer.
@@ -41,7 +41,7 @@ pub enum FlowgraphError {
     /// Code.
     #[error("otp: {0}")]
     Otp(#[from] crqkd_otp::ConfigError),
-    /// Protocol.
+    /// In the parameters of the protocol.
     #[error("forwarding: {0}")]
     Forwarding(#[from] crqkd_forwarding::ConfigError),
     /// Two parts of the configuration contradict each other.

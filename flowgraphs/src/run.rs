@@ -27,7 +27,7 @@ pub(crate) fn runtime(workers: usize) -> Runtime<SmolScheduler> {
 /// How a run is done; nothing here changes its result.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// Threads.
+    /// Worker threads of the flowgraph.
     pub workers: usize,
     /// Random sleeps in every block, up to so many microseconds, for tests.
     pub sleeps_us: Option<u64>,
@@ -98,7 +98,7 @@ impl Supplier {
 /// Counts of a role that has ended.
 #[derive(Clone, Debug, Default)]
 pub struct RoleEnd {
-    /// Who.
+    /// Role of the station.
     pub role: Role,
     /// What it dropped, and why.
     pub counters: Counters,

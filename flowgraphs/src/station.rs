@@ -40,15 +40,15 @@ pub enum Notice {
 
 /// What every role needs besides its radio.
 pub struct Outfit<'a> {
-    /// Who.
+    /// Role of the station.
     pub role: Role,
-    /// Parameters.
+    /// Parameters of the whole system.
     pub config: &'a SystemConfig,
     /// The checked parameters of the protocol.
     pub plan: &'a Plan,
     /// Codec of the one-time pad.
     pub codec: OtpCodec,
-    /// Where notices go.
+    /// Receives what the station has to tell: keys, events, measurements.
     pub notices: Sender<(Role, Notice)>,
     /// Show secrets to a referee (simulations only).
     pub referee: bool,

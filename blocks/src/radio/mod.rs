@@ -60,7 +60,7 @@ pub struct WireArrival<W> {
 pub struct WireHorizon {
     /// The name under which the receiver knows the sender.
     pub from: u16,
-    /// Its promise.
+    /// Air time before which nothing more will come from it.
     pub until: Air,
 }
 

@@ -126,7 +126,7 @@ pub enum Step<W> {
     WireHorizon {
         /// The sender.
         from: RadioId,
-        /// Its promise.
+        /// Air time before which nothing more will come from it.
         until: Air,
     },
     /// Nothing can be said before somebody promises more.

@@ -33,7 +33,7 @@ pub(crate) fn words_for(len: usize) -> usize {
 }
 
 impl BitString {
-    /// No bits.
+    /// An empty string.
     pub fn new() -> Self {
         Self::default()
     }

@@ -25,7 +25,7 @@ pub struct SecretBits {
 }
 
 impl SecretBits {
-    /// No bits.
+    /// An empty string of secret bits.
     pub fn new() -> Self {
         Self::default()
     }

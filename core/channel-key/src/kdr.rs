@@ -135,7 +135,7 @@ impl FeatureKdr {
         Ok(())
     }
 
-    /// Over all features.
+    /// Errors and bits of all features together.
     pub fn all(&self) -> KdrCount {
         self.features.iter().copied().sum()
     }

@@ -49,9 +49,9 @@ pub struct Share {
     pub run: usize,
     /// Air time in seconds.
     pub at_s: f64,
-    /// Numerator.
+    /// What was counted, the numerator.
     pub part: f64,
-    /// Denominator.
+    /// What it is a share of, the denominator.
     pub whole: f64,
 }
 

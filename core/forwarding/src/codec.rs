@@ -41,7 +41,7 @@ pub enum WireError {
         at: usize,
         /// What is counted.
         what: &'static str,
-        /// How many.
+        /// The count that was announced.
         count: usize,
         /// Most allowed.
         max: usize,

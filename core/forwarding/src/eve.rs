@@ -21,7 +21,7 @@ const MAX_TRIES: usize = 256;
 pub struct EveConfig {
     /// The QAP.
     pub qap: QapId,
-    /// Its user.
+    /// The user of the link that is listened to.
     pub user: UserId,
 }
 

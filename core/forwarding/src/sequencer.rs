@@ -41,14 +41,14 @@ pub enum Action {
     },
     /// Do this and answer under the ticket, unless [`Job::key`] is `None`.
     Job {
-        /// To answer under.
+        /// Number that the answer must carry.
         ticket: Ticket,
         /// The work.
         job: Job,
     },
     /// Make these records durable, then call [`Sequencer::persisted`].
     Persist {
-        /// To answer under.
+        /// Number that the answer must carry.
         ticket: Ticket,
         /// The records.
         records: Vec<Record>,

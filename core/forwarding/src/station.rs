@@ -146,7 +146,7 @@ pub enum Job {
         attempt: u8,
         /// Pad bits.
         pad: Vec<PadRef>,
-        /// What was received.
+        /// The ciphertext as it came off the air: bits, or log-likelihood ratios.
         received: Received,
     },
     /// Key buffer: the verification tag over these groups, joined in this order.
@@ -350,7 +350,7 @@ pub enum Event {
     },
     /// User: a key is there for programs.
     KeyReleased {
-        /// Its name.
+        /// Name of the final key.
         key: KeyId,
         /// Its length.
         bits: usize,

@@ -91,11 +91,11 @@ pub struct GroupMarks {
 pub struct MarkCounts {
     /// Belonging to nobody yet.
     pub free: u64,
-    /// Reserved or committed.
+    /// Promised to a pair of users: reserved or committed.
     pub allocated: u64,
-    /// With the user.
+    /// Handed over to the user, in no final key yet.
     pub forwarded: u64,
-    /// In released keys.
+    /// Hashed into final keys that both users have.
     pub released: u64,
     /// Given up.
     pub burned: u64,

@@ -24,14 +24,14 @@ pub enum Record {
     },
     /// A user is about to confirm a key to the other one: it must be able to keep it.
     Promise {
-        /// Its name.
+        /// Name of the final key.
         key: KeyId,
         /// Its length.
         bits: u64,
     },
     /// A user releases a key made of these groups.
     Key {
-        /// Its name.
+        /// Name of the final key.
         key: KeyId,
         /// Sorted numbers of its groups.
         groups: Vec<GroupId>,

@@ -14,7 +14,7 @@ use crate::{Bb84Alice, Bb84Bob, QuantumConfig};
 /// One finished block: the report and both ends' keys, empty after an abort.
 #[derive(Debug)]
 pub struct Block {
-    /// What happened.
+    /// Counts of the block, and why it ended without a key, if it did.
     pub report: Bb84Report,
     /// The key at QAP1.
     pub alice: SecretBits,

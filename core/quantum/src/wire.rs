@@ -14,7 +14,7 @@ pub enum WireError {
     /// Bytes are left over.
     #[error("{bytes} bytes follow the message")]
     TrailingBytes {
-        /// How many.
+        /// Number of bytes left over.
         bytes: usize,
     },
     /// A number that is not allowed here.

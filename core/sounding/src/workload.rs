@@ -11,11 +11,11 @@ use crate::{Estimator, SoundingConfig, SoundingError, simd};
 
 /// A kernel with its input.
 pub struct Workload {
-    /// What it does.
+    /// Name of the kernel, for tables.
     pub name: &'static str,
     /// Samples that one call goes through.
     pub samples: usize,
-    /// One call.
+    /// Runs the kernel once.
     pub call: Box<dyn FnMut()>,
 }
 

@@ -9,7 +9,7 @@ pub enum MediumError {
     /// A burst would start in time that others may have received already.
     #[error("radio {radio}: burst at {start} comes after the promise of silence before {promise}")]
     LateBurst {
-        /// Who.
+        /// Index of the radio.
         radio: usize,
         /// Start of the burst.
         start: Air,
@@ -19,7 +19,7 @@ pub enum MediumError {
     /// A listening gate begins or ends in time that the radio may have passed already.
     #[error("radio {radio}: a gate with an edge at {from} comes after the promise {promise}")]
     LateGate {
-        /// Who.
+        /// Index of the radio.
         radio: usize,
         /// Edge of the gate.
         from: Air,
@@ -31,7 +31,7 @@ pub enum MediumError {
     LateWire {
         /// Who sends.
         radio: usize,
-        /// Its arrival time.
+        /// Air time at which the message was to arrive.
         arrival: Air,
         /// The promise that it breaks.
         promise: Air,
@@ -47,17 +47,17 @@ pub enum MediumError {
     /// Too much is waiting: whoever makes it does not mean the lock step.
     #[error("radio {radio}: {waiting} {what} are waiting")]
     Backlog {
-        /// Whose.
+        /// Index of the radio.
         radio: usize,
-        /// How many.
+        /// How many are waiting.
         waiting: usize,
-        /// What.
+        /// What is waiting: samples, gates or messages.
         what: &'static str,
     },
     /// The radio only receives.
     #[error("radio {radio} is a receiver and cannot transmit")]
     NotATransmitter {
-        /// Who.
+        /// Index of the radio.
         radio: usize,
     },
 }

@@ -33,9 +33,9 @@ use crate::{
 /// Who this QAP is and whom it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QapConfig {
-    /// Its number.
+    /// Number of the access point.
     pub id: QapId,
-    /// Its user.
+    /// The user in its cell.
     pub user: UserId,
     /// The other QAP and its user.
     pub peer: Peer,
@@ -48,7 +48,7 @@ pub struct QapConfig {
 pub struct Peer {
     /// The other QAP.
     pub qap: QapId,
-    /// Its user.
+    /// The user in its cell.
     pub user: UserId,
 }
 

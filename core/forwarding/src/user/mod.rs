@@ -33,7 +33,7 @@ const MAX_GROUPS: u64 = crate::MAX_REQUEST as u64;
 /// Who this user is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserConfig {
-    /// Its number.
+    /// Number of the user.
     pub id: UserId,
     /// The QAP that serves it.
     pub qap: QapId,

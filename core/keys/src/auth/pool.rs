@@ -36,7 +36,7 @@ impl AuthDirection {
 /// What must be durable before the pads below `next` are used: they are gone for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolMark {
-    /// Which pool.
+    /// Direction of the tags that the pool is for.
     pub direction: AuthDirection,
     /// First pad bit that has not been used.
     pub next: u64,

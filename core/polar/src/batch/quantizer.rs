@@ -28,7 +28,7 @@ impl Quantizer {
         Self::new(1.0 / magnitude)
     }
 
-    /// Steps a nat.
+    /// Quantization steps for a log-likelihood ratio of 1.
     pub fn scale(&self) -> f32 {
         self.scale
     }

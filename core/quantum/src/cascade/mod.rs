@@ -70,7 +70,7 @@ pub struct Section {
     pub pass: u8,
     /// Logarithm of the length.
     pub level: u8,
-    /// Which ranges.
+    /// The ranges whose parities are asked for.
     pub nodes: Nodes,
 }
 

@@ -44,7 +44,7 @@ pub enum EpsError {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockEps {
-    /// Secrecy.
+    /// Failure probability of secrecy, eps_sec.
     pub sec: f64,
     /// Correctness.
     pub cor: f64,

@@ -85,11 +85,11 @@ fn finish(mut z: u64) -> u64 {
 /// One click at Bob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Click {
-    /// The pulse.
+    /// Number of the pulse in its block.
     pub index: u64,
     /// Bob's basis, true for the key's.
     pub key_basis: bool,
-    /// What he saw.
+    /// The bit that his detectors gave.
     pub bit: bool,
 }
 
