@@ -117,11 +117,15 @@ fn a_delivery_that_fails_at_one_user_leaves_no_key_at_the_other() {
             one.args(["--seed", "3", "--deliver"]).arg(folder(&cells, user));
             cells.spawn(user, one);
         }
-        // The air stands still until all are there.
+        // The air stands still until all are there. A user that joins has opened its folder.
         let dir = folder(&cells, broken);
-        while fs::remove_dir(&dir).is_err() {
+        let joined = format!("{broken} has joined");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !fs::read_to_string(cells.path("air.err")).unwrap().contains(&joined) {
+            assert!(Instant::now() < deadline, "{broken} does not join");
             std::thread::sleep(Duration::from_millis(5));
         }
+        fs::remove_dir(&dir).unwrap();
         fs::write(&dir, "a file in place of the folder").unwrap();
         for role in ["qap1", "qap2"] {
             let mut one = cells.role(role);
