@@ -254,6 +254,11 @@ fn whoever_waits_says_for_what() {
     qap.arg("--keys").arg(&dir);
     cells.spawn("qap1", qap);
     std::thread::sleep(Duration::from_secs(3));
+    let said = fs::read_to_string(cells.path("air.err")).unwrap();
+    assert!(
+        said.contains("the air stands still until these are there: alice, qap2, bob"),
+        "{said}"
+    );
     let said = fs::read_to_string(cells.path("qap1.err")).unwrap();
     assert!(said.contains("waiting for key files, NUMBER.key in"), "{said}");
     assert!(said.contains("waits for the other radios of the air"), "{said}");

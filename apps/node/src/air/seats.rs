@@ -95,6 +95,16 @@ impl Seats {
         self.0.iter_mut().find(|seat| seat.number == number)
     }
 
+    /// Radios, or wires of radios, that have not come yet: the air stands still until they are there.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let to_come = self.0.iter().filter(|seat| seat.radio.is_some() && !seat.left);
+        let part = |seat: &Seat| match &seat.claims {
+            Claims { samples: None, .. } => seat.name.clone(),
+            _ => format!("the wire of {}", seat.name),
+        };
+        to_come.map(part).collect()
+    }
+
     /// Every radio has left.
     pub(super) fn all_left(&self) -> bool {
         self.0.iter().all(|seat| seat.left)

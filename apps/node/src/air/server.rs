@@ -18,6 +18,7 @@ use super::protocol::{
 };
 use super::seats::{Claimed, Complete, Place, Seats, WireBytes};
 use super::stream::{Address, Listener, Stream};
+use crate::waiting::Waiting;
 use crqkd_air::SAMPLE_RATE_HZ;
 use crqkd_air::medium::{Air, Promises};
 use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
@@ -133,9 +134,16 @@ impl AirServer {
     ///
     /// A connection for which the system has no room is refused, and serving goes on.
     pub fn run(self, mut stop: impl FnMut() -> bool) {
+        let mut waiting = Waiting::new();
         for number in 0.. {
             if stop() || self.shared.seats().all_left() {
                 break;
+            }
+            let missing = self.shared.seats().missing();
+            if !missing.is_empty() {
+                waiting.say(|| {
+                    format!("the air stands still until these are there: {}", missing.join(", "))
+                });
             }
             self.shared.drop_silent();
             let accepted = self.listener.accept().and_then(|stream| {
