@@ -6,10 +6,11 @@
 //! ```
 //!
 //! So a folder that is full or read-only shows before the other end relies on the key. A `.part` that a crash left behind is no
-//! key: it is wiped when the folder is opened again.
+//! key: it is wiped when the folder is opened again. A folder belongs to one process at a time, which locks it: two users of a
+//! pair have keys of the same names, and what one has promised would look to the other like what a crash has left.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,18 +24,21 @@ use crate::journal::{StorageError, storage, sync_folder};
 #[derive(Debug, Clone)]
 pub struct Delivery {
     dir: PathBuf,
+    /// The folder, locked.
+    _lock: Option<Arc<File>>,
     reserved: Arc<Mutex<BTreeMap<KeyId, File>>>,
     broken_off: Vec<KeyId>,
 }
 
 impl Delivery {
-    /// Makes the folder if need be and wipes what a crash has left there.
+    /// Makes the folder if need be, locks it and wipes what a crash has left there.
     ///
     /// # Errors
-    /// A folder that cannot be made, read or written.
-    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+    /// A folder that cannot be made, read or written, or into which another process delivers.
+    pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let failed = |what| storage(dir, what);
         fs::create_dir_all(dir).map_err(failed("making the folder"))?;
+        let lock = lock(dir)?;
         let mut broken_off = Vec::new();
         for entry in fs::read_dir(dir).map_err(failed("reading"))? {
             let entry = entry.map_err(failed("reading"))?;
@@ -47,7 +51,12 @@ impl Delivery {
                 broken_off.push(key);
             }
         }
-        Ok(Self { dir: dir.to_owned(), reserved: Arc::default(), broken_off })
+        Ok(Self {
+            dir: dir.to_owned(),
+            _lock: lock.map(Arc::new),
+            reserved: Arc::default(),
+            broken_off,
+        })
     }
 
     fn reserved(&self) -> MutexGuard<'_, BTreeMap<KeyId, File>> {
@@ -69,18 +78,17 @@ impl Delivery {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let reserve = || {
-            let mut file = options.open(&part)?;
-            file.write_all(&vec![0; bits.div_ceil(8) as usize])?;
-            file.sync_all()?;
-            sync_folder(&part)?;
-            Ok(file)
-        };
-        let file = reserve().map_err(|error| {
+        let failed = |error| storage(&part, "taking room for a key")(error);
+        let mut file = options.open(&part).map_err(failed)?;
+        let filled = file
+            .write_all(&vec![0; bits.div_ceil(8) as usize])
+            .and_then(|()| file.sync_all())
+            .and_then(|()| sync_folder(&part));
+        if let Err(error) = filled {
             // What was made of it is of no use.
             let _ = fs::remove_file(&part);
-            storage(&part, "taking room for a key")(error)
-        })?;
+            return Err(failed(error));
+        }
         self.reserved().insert(key, file);
         Ok(())
     }
@@ -123,6 +131,28 @@ impl Delivery {
     /// The store of a user whose keys are delivered here: a key is promised to the other end when there is room for it.
     pub fn store(&self) -> DeliveryStore {
         DeliveryStore(self.clone())
+    }
+}
+
+/// Locks a folder against other processes, until the file is closed; `None` where the system has no such locks.
+fn lock(dir: &Path) -> anyhow::Result<Option<File>> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let folder = File::open(dir).map_err(storage(dir, "opening"))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "{}: another process delivers keys into this folder; each user needs a folder of its own",
+            dir.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(
+                "{}: cannot be locked ({error}); no other user may deliver into it",
+                dir.display()
+            );
+            Ok(None)
+        }
     }
 }
 
@@ -217,6 +247,25 @@ mod tests {
             assert!(Delivery::open(dir.path()).is_err());
             assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
         }
+    }
+
+    /// Two users of a pair on one machine: the second one's start must not wipe what the first one has promised.
+    #[test]
+    #[cfg(unix)]
+    fn a_folder_belongs_to_one_user_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Delivery::open(dir.path()).unwrap();
+        let mut store = first.store();
+        drop(first);
+        store.persist(&[Record::Promise { key: id(1), bits: 16 }]).unwrap();
+        let refused = Delivery::open(dir.path()).unwrap_err().to_string();
+        assert!(refused.ends_with("each user needs a folder of its own"), "{refused}");
+        let part = dir.path().join(format!(".{}.part", id(1)));
+        // Whoever came in all the same: the room that is taken already stays.
+        assert!(store.0.reserve(id(1), 16).is_err());
+        assert!(part.exists());
+        drop(store);
+        assert_eq!(Delivery::open(dir.path()).unwrap().broken_off(), [id(1)]);
     }
 
     /// A full disk, as a limit on the size of files would be: there is no room, so there is no promise.

@@ -21,6 +21,8 @@ use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bounded;
+
 /// An input/output error, as Linux, BSD and macOS number it.
 const EIO: i32 = 5;
 
@@ -68,8 +70,13 @@ impl Appending {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).with_context(|| format!("opening {}", path.display()))?;
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(0o600).custom_flags(libc::O_NONBLOCK);
+        }
+        let opening = || format!("opening {}", path.display());
+        let mut file = options.open(path).with_context(opening)?;
+        bounded::check_regular(&file).with_context(opening)?;
         if file.try_lock().is_err() {
             bail!("{} is in use by another process", path.display());
         }
@@ -214,7 +221,10 @@ impl Journal {
 /// # Errors
 /// A file that cannot be read, a line that is damaged or no record.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut bytes = Vec::new();
+    bounded::regular(path)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .with_context(|| format!("reading {}", path.display()))?;
     let (records, ..) = parse(&bytes).with_context(|| format!("in {}", path.display()))?;
     Ok(records)
 }
@@ -352,5 +362,27 @@ mod tests {
         file.file.file = OpenOptions::new().write(true).open(&path).unwrap();
         assert!(file.append(&[3u32]).unwrap_err().is::<StorageError>());
         assert_eq!(read::<u32>(&path).unwrap(), [1]);
+    }
+
+    /// Neither waited for nor read without an end.
+    #[test]
+    #[cfg(unix)]
+    fn pipes_and_devices_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let device = dir.path().join("device");
+        std::os::unix::fs::symlink("/dev/zero", &device).unwrap();
+        for path in [&pipe, &device] {
+            let errors = [
+                Journal::open::<u32>(path).map(|_| ()).unwrap_err(),
+                read::<u32>(path).map(|_| ()).unwrap_err(),
+                crate::key_store::KeyFile::open(path).map(|_| ()).unwrap_err(),
+                crate::key_store::read_keys(path).map(|_| ()).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(format!("{error:#}").ends_with("not a regular file"), "{error:#}");
+            }
+        }
     }
 }

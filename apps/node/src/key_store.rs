@@ -7,12 +7,14 @@
 //! A key that an interrupted append left unfinished at the end is cut off. An entry that is complete is never cut: when it
 //! does not fit its checksums the file is refused and stays as it is.
 
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use crqkd_bits::{BitString, SecretBits};
 use zeroize::Zeroizing;
 
+use crate::bounded;
 use crate::journal::{Appending, CHECKSUM};
 
 const MAGIC: &[u8] = b"crqkd keys 2\n";
@@ -67,8 +69,12 @@ fn entry(number: u64, key: &SecretBits) -> Zeroizing<Vec<u8>> {
 /// # Errors
 /// A file that cannot be read or is damaged.
 pub fn read_keys(path: &Path) -> Result<Vec<(u64, SecretBits)>> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    let bytes = Zeroizing::new(bytes);
+    let read = || {
+        let mut file = bounded::regular(path)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(file.metadata()?.len() as usize));
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = read().with_context(|| format!("reading {}", path.display()))?;
     Ok(split(&bytes).with_context(|| format!("in {}", path.display()))?.0)
 }
 

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! The ID is a keyed hash of the link key; it says nothing about any other bit. An end takes a copy of the secret into its
-//! directory and then enters the directory into the file, so that no second directory begins with the same pads: that would
-//! mask two tags with one pad. A directory that is restored from an old copy is found out by the other end.
+//! directory (`secret.begun`), enters the directory into the file, and only then calls the copy `secret.bin`, all while it has
+//! the file locked: so no second directory begins with the same pads, which would mask two tags with one pad. A directory that
+//! is restored from an old copy is found out by the other end.
 
-use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -73,7 +74,15 @@ impl StartupSecret {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        let bytes = bounded::read(path, MAX_FILE_BYTES)
+        let file = bounded::regular(path).with_context(|| format!("reading {}", path.display()))?;
+        Self::read_open(&file, path)
+    }
+
+    /// Reads an open file from where it stands.
+    fn read_open(file: &File, path: &Path) -> Result<Self> {
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
             .with_context(|| format!("reading {}", path.display()))?;
         Self::parse(bytes).with_context(|| {
             format!("{}: not a start-up secret of `crqkd qkd secret`, or damaged", path.display())
@@ -132,51 +141,82 @@ pub(super) fn take(dir: &Path, file: &Path, own: AuthDirection) -> Result<Startu
     let place = usize::from(own == AuthDirection::BToA);
     let name = ["alice", "bob"][place];
     let kept = dir.join("secret.bin");
+    if kept.exists() && !file.exists() {
+        return StartupSecret::read(&kept);
+    }
+    // Until the end of this function no other end looks at it.
+    let reading = || format!("reading {}", file.display());
+    let locked = bounded::regular(file).with_context(reading)?;
+    locked.lock().with_context(|| format!("{}: cannot be locked", file.display()))?;
+    let given = StartupSecret::read_open(&locked, file)?;
+    let used = given.used_by[place].clone();
+    let enter = |ours: &str| {
+        enter(file, place, ours)
+            .with_context(|| format!("{}: cannot be marked as used by {name}", file.display()))
+    };
     if !kept.exists() {
-        let mut secret = StartupSecret::read(file)?;
-        if secret.used_by[place] != NOBODY {
-            bail!(
-                "{}: this secret was used by {name} with another directory ({}); a second one would use the same pads \
-                 again. Go on with that directory, or make a new secret for both ends",
-                file.display(),
-                secret.used_by[place]
-            );
-        }
         if dir.join("journal.jsonl").exists() {
             bail!("{}: its secret.bin is missing, but it has a journal", dir.display());
         }
-        let mut id = [0u8; 4];
-        OsRng.try_fill_bytes(&mut id).context("the operating system's generator")?;
-        secret.used_by[place] = hex::encode(id);
-        write_new_private(&kept, &secret.to_bytes())?;
+        let begun = dir.join("secret.begun");
+        let ours = begin(&begun, given, place)?;
+        if used == NOBODY {
+            enter(&ours)?;
+        } else if used != ours {
+            remove(&begun)?;
+            bail!(
+                "{}: this secret was used by {name} with another directory ({used}); a second one would use the same pads \
+                 again. Go on with that directory, or make a new secret for both ends",
+                file.display()
+            );
+        }
+        fs::rename(&begun, &kept).map_err(storage(&kept, "taking the secret into use"))?;
         sync_folder(&kept).map_err(storage(&kept, "syncing its folder"))?;
+        return StartupSecret::read(&kept);
     }
     let secret = StartupSecret::read(&kept)?;
-    if file.exists() {
-        let given = StartupSecret::read(file)?;
-        if given.id != secret.id {
-            bail!(
-                "{}: this is secret {}, but {} was begun with secret {}",
-                file.display(),
-                given.id,
-                dir.display(),
-                secret.id
-            );
-        }
-        let (used, ours) = (&given.used_by[place], &secret.used_by[place]);
-        if used == NOBODY {
-            enter(file, place, ours).with_context(|| {
-                format!("{}: cannot be marked as used by {name}", file.display())
-            })?;
-        } else if used != ours {
-            bail!(
-                "{}: this secret is used by {name} with another directory ({used}); {} must not be used",
-                file.display(),
-                dir.display()
-            );
-        }
+    if given.id != secret.id {
+        bail!(
+            "{}: this is secret {}, but {} was begun with secret {}",
+            file.display(),
+            given.id,
+            dir.display(),
+            secret.id
+        );
+    }
+    let ours = &secret.used_by[place];
+    if used == NOBODY {
+        enter(ours)?;
+    } else if &used != ours {
+        bail!(
+            "{}: this secret is used by {name} with another directory ({used}); {} must not be used",
+            file.display(),
+            dir.display()
+        );
     }
     Ok(secret)
+}
+
+/// Copies the secret under a new name of this directory, which is returned; what an earlier start has left of the same secret
+/// is gone on with.
+fn begin(begun: &Path, mut secret: StartupSecret, place: usize) -> Result<String> {
+    if begun.exists() {
+        match StartupSecret::read(begun) {
+            Ok(left) if left.id == secret.id => return Ok(left.used_by[place].clone()),
+            _ => remove(begun)?,
+        }
+    }
+    let mut id = [0u8; 4];
+    OsRng.try_fill_bytes(&mut id).context("the operating system's generator")?;
+    let ours = hex::encode(id);
+    secret.used_by[place].clone_from(&ours);
+    write_new_private(begun, &secret.to_bytes())?;
+    sync_folder(begun).map_err(storage(begun, "syncing its folder"))?;
+    Ok(ours)
+}
+
+fn remove(begun: &Path) -> Result<()> {
+    Ok(fs::remove_file(begun).map_err(storage(begun, "removing"))?)
 }
 
 /// Writes the directory's name into its place in the header.
@@ -233,6 +273,62 @@ mod tests {
         std::fs::remove_file(path("b").join("secret.bin")).unwrap();
         std::fs::write(path("b").join("journal.jsonl"), "").unwrap();
         assert!(take(&path("b"), &file2, BToA).unwrap_err().to_string().contains("is missing"));
+    }
+
+    #[test]
+    fn of_many_directories_that_begin_at_once_one_has_the_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let file = dir.path().join(format!("secret {round}"));
+            write_secret(&SecretArgs { file: file.clone(), bytes: MIN_SECRET_BYTES }).unwrap();
+            let together = std::sync::Barrier::new(8);
+            let begin = |number: usize| {
+                let own = dir.path().join(format!("{round} {number}"));
+                fs::create_dir(&own).unwrap();
+                together.wait();
+                let taken = take(&own, &file, AToB).is_ok();
+                assert_eq!(fs::read_dir(own).unwrap().count(), usize::from(taken));
+                usize::from(taken)
+            };
+            let begun: usize = std::thread::scope(|scope| {
+                let ends: Vec<_> =
+                    (0..8).map(|number| scope.spawn(move || begin(number))).collect();
+                ends.into_iter().map(|end| end.join().unwrap()).sum()
+            });
+            assert_eq!(begun, 1);
+        }
+    }
+
+    #[test]
+    fn a_start_that_was_broken_off_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let file = path("secret");
+        write_secret(&SecretArgs { file: file.clone(), bytes: MIN_SECRET_BYTES }).unwrap();
+        let unused = fs::read(&file).unwrap();
+        fs::create_dir(path("a")).unwrap();
+        take(&path("a"), &file, AToB).unwrap();
+        let marked = fs::read(&file).unwrap();
+        let [begun, kept] = ["secret.begun", "secret.bin"].map(|name| path("a").join(name));
+        let kept_bytes = fs::read(&kept).unwrap();
+        // Before the file was marked, and after.
+        for state in [&unused, &marked] {
+            fs::rename(&kept, &begun).unwrap();
+            fs::write(&file, state).unwrap();
+            take(&path("a"), &file, AToB).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), marked);
+            assert_eq!(fs::read(&kept).unwrap(), kept_bytes);
+            assert!(!begun.exists());
+        }
+        // Another directory was faster: what was begun here is of no use.
+        fs::rename(&kept, &begun).unwrap();
+        fs::write(&file, &unused).unwrap();
+        fs::create_dir(path("a2")).unwrap();
+        take(&path("a2"), &file, AToB).unwrap();
+        assert!(
+            take(&path("a"), &file, AToB).unwrap_err().to_string().contains("another directory")
+        );
+        assert!(!begun.exists() && !kept.exists());
     }
 
     #[test]
