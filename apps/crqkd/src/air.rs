@@ -16,6 +16,7 @@ use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
 use crqkd_flowgraphs::{Role, join_all, simulated_for, with_faults};
 use crqkd_node::air::{Address, AirServer, Noticed, Place, RunId, ServeOptions, WireBytes};
 use crqkd_node::number::above;
+use crqkd_node::stop;
 use crqkd_scenario::Scenario;
 use num_complex::Complex32;
 use serde::Serialize;
@@ -120,7 +121,9 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         exit::interrupted()
     });
     bar.finish_and_clear();
+    let saving = stop::saving();
     log.map_or(Ok(()), |log| log.finish()).context("--bursts")?;
+    drop(saving);
     let wall_s = begun.map_or(0.0, |begin| begin.elapsed().as_secs_f64());
     let air_s = air.air_time() as f64 / SAMPLE_RATE_HZ;
     let times_real_time = if wall_s > 0.0 { air_s / wall_s } else { 0.0 };

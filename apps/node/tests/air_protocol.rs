@@ -11,13 +11,14 @@ use crqkd_node::air::protocol::{
     read_message,
 };
 use crqkd_node::air::{Address, AirClient, AirServer, Part, Place, RunId, ServeOptions, WireBytes};
+use crqkd_node::stop;
 use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::Runtime;
 use proptest::prelude::*;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn samples() -> impl Strategy<Value = Vec<Complex32>> {
     let sample = (-9.0f32..9.0, -9.0f32..9.0).prop_map(|(re, im)| Complex32::new(re, im));
@@ -279,6 +280,25 @@ fn a_server_that_goes_away_is_a_device_that_failed() {
             }
         }
     }
+}
+
+/// After Ctrl-C a process has [`stop::GRACE`] to write its report; a client that never reads takes none of it.
+#[test]
+fn a_server_that_is_stopped_does_not_wait_for_a_client_that_does_not_read() {
+    let served = Served::new();
+    let mut bytes = Served::hello(1);
+    bytes.extend(Emitter::default().radio(&FromRadio::Leave));
+    served.say(&bytes);
+    let mut client = served.address.connect(Duration::from_secs(5)).unwrap();
+    let mut bytes = Served::hello(101);
+    bytes.extend(Emitter::default().radio(&FromRadio::Listen { from: 0, to: 1_000_000_000 }));
+    bytes.extend(Emitter::default().radio(&FromRadio::Promise(Promises::SILENT)));
+    client.write_all(&bytes).unwrap();
+    // Its pump fills the connection and stands still.
+    std::thread::sleep(Duration::from_millis(300));
+    let begin = Instant::now();
+    drop(served);
+    assert!(begin.elapsed() < stop::GRACE, "{:?}", begin.elapsed());
 }
 
 /// Whatever else lies at the path is the user's.

@@ -40,6 +40,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(5);
 /// How long a client may take to read its last messages.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// The same when the server is told to stop: what is to be saved has to be saved within [`crate::stop::GRACE`].
+const GOODBYE_STOPPED: Duration = Duration::from_millis(250);
 /// Connections that may be about to say hello side by side; the one that has waited longest makes room.
 const MAX_PENDING: usize = 32;
 /// How long no connection is accepted after the system had no room for one.
@@ -135,8 +137,13 @@ impl AirServer {
     /// A connection for which the system has no room is refused, and serving goes on.
     pub fn run(self, mut stop: impl FnMut() -> bool) {
         let mut waiting = Waiting::new();
+        let mut goodbye = GOODBYE;
         for number in 0.. {
-            if stop() || self.shared.seats().all_left() {
+            if stop() {
+                goodbye = GOODBYE_STOPPED;
+                break;
+            }
+            if self.shared.seats().all_left() {
                 break;
             }
             let missing = self.shared.seats().missing();
@@ -166,7 +173,7 @@ impl AirServer {
             }
         }
         self.shared.seats().silence();
-        self.shared.wait_for_pumps();
+        self.shared.wait_for_pumps(goodbye);
         self.shared.seats().close();
     }
 }
@@ -208,10 +215,10 @@ impl Shared {
     }
 
     /// Lets the clients have their last messages; one that does not read them is not waited for.
-    fn wait_for_pumps(&self) {
+    fn wait_for_pumps(&self, at_most: Duration) {
         let begin = Instant::now();
         let pumps = std::mem::take(&mut *self.pumps.lock().unwrap_or_else(PoisonError::into_inner));
-        while begin.elapsed() < GOODBYE && !pumps.iter().all(JoinHandle::is_finished) {
+        while begin.elapsed() < at_most && !pumps.iter().all(JoinHandle::is_finished) {
             std::thread::sleep(TICK);
         }
     }
