@@ -4,14 +4,17 @@
 //! that a file that is lost at one end shifts no other. A file is claimed by linking it under `NUMBER.claimed`, which happens
 //! once only even with several readers, and the claim is durable before a bit is read: after a crash a claimed file is never
 //! read again, but wiped. What is read is overwritten; the empty file stays as the mark. What a process has not used when it
-//! ends is put back as `NUMBER.rest`. Whoever drops a file writes it under another name first and renames it when it is whole.
+//! ends is put back as `NUMBER.rest`. While a process reads a file it has it locked: another one neither reads nor wipes it.
+//! Whoever drops a file writes it under another name first and renames it when it is whole.
 //!
 //! Only regular files are read, and links are not followed. An entry that cannot be key is named once, left where it is, and the
 //! others are read.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+mod file;
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crqkd_bits::{BitString, SecretBits};
@@ -19,6 +22,7 @@ use crqkd_keys::{Group, GroupId};
 use crqkd_quantum::{GROUP_BITS, KeySource, SourceError};
 use zeroize::Zeroizing;
 
+use self::file::{lock, open, read, usable, wipe};
 use crate::qkd::group_id;
 
 /// The longest file that is taken in.
@@ -26,6 +30,12 @@ pub const MAX_KEY_FILE_BYTES: u64 = 1 << 24;
 
 /// Numbers of files, so that those of groups have room.
 const MAX_NUMBER: u64 = 1 << 40;
+
+/// Bytes before the bits of a `.rest`: the next group and the number of bits.
+const REST_HEAD: usize = 16;
+
+/// Groups of a file, at most: more than a file of single bits has.
+const MAX_NEXT: u64 = 8 * MAX_KEY_FILE_BYTES;
 
 /// A directory of key files as a source of groups.
 #[derive(Debug)]
@@ -59,9 +69,15 @@ impl KeyFiles {
         for (number, path) in files.numbered("claimed")? {
             files.last = files.last.max(Some(number));
             if fs::symlink_metadata(&path).is_ok_and(|about| about.is_file() && about.len() > 0) {
-                let wiped = open(&path).and_then(|mut file| wipe(&mut file));
-                wiped.map_err(|error| backend("wiping", &path, &error))?;
-                tracing::warn!("{}: claimed, but not read to its end: wiped", path.display());
+                let wipe = || {
+                    let mut file = open(&path)?;
+                    // Another process is about to read it.
+                    let left = lock(&file)? && file.metadata()?.len() > 0;
+                    if left { wipe(&mut file).map(|()| true) } else { Ok(false) }
+                };
+                if wipe().map_err(|error| backend("wiping", &path, &error))? {
+                    tracing::warn!("{}: claimed, but not read to its end: wiped", path.display());
+                }
             }
         }
         Ok(files)
@@ -110,9 +126,15 @@ impl KeyFiles {
 
     /// Claims the next file and reads it; false when there is none.
     fn claim(&mut self) -> Result<bool, SourceError> {
-        if let Some((number, path)) = self.numbered("rest")?.into_iter().next() {
-            self.file = self.take_rest(number, &path)?;
-            return Ok(true);
+        for (number, path) in self.numbered("rest")? {
+            match self.take_rest(&path) {
+                Ok(Some((next, bits))) => {
+                    self.file = Some((number, next, bits));
+                    return Ok(true);
+                }
+                Ok(None) => {}
+                Err(error) => self.name(&path, &error.to_string()),
+            }
         }
         self.look_for_misnamed()?;
         for (number, path) in self.numbered("key")? {
@@ -127,6 +149,14 @@ impl KeyFiles {
                     continue;
                 }
             };
+            match lock(&file) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    self.name(&path, &format!("it cannot be locked: {error}"));
+                    continue;
+                }
+            }
             let claimed = path.with_extension("claimed");
             // Never over an older claim: a link fails when the name is taken, unlike a renaming.
             match fs::hard_link(&path, &claimed).and_then(|()| fs::remove_file(&path)) {
@@ -153,23 +183,29 @@ impl KeyFiles {
         Ok(false)
     }
 
-    /// What an earlier process has not used of a file.
-    fn take_rest(
-        &self,
-        number: u64,
-        path: &Path,
-    ) -> Result<Option<(u64, u64, SecretBits)>, SourceError> {
-        let failed = |error| backend("reading", path, &error);
-        let mut file = usable(path).map_err(failed)?;
-        let bytes = read(&mut file).map_err(failed)?;
-        wipe(&mut file).and_then(|()| fs::remove_file(path)).map_err(failed)?;
-        self.sync().map_err(failed)?;
-        let word = |at: usize| {
-            let bytes = bytes.get(at..at + 8)?;
-            Some(bytes.iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte)))
+    /// What an earlier process has not used of a file: its next group and its bits; `None` when another reader was faster.
+    ///
+    /// # Errors
+    /// What is no such file is left as it is.
+    fn take_rest(&self, path: &Path) -> io::Result<Option<(u64, SecretBits)>> {
+        let mut file = match usable(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
         };
-        let (Some(next), Some(len)) = (word(0), word(8)) else { return Ok(None) };
-        Ok(Some((number, next, bits(&bytes[16..], len as usize)?)))
+        if !lock(&file)? || file.metadata()?.len() == 0 {
+            return Ok(None);
+        }
+        let bytes = read(&mut file)?;
+        let damaged = || io::Error::other("not what an earlier run has put back, or damaged");
+        let (head, body) = bytes.split_at_checked(REST_HEAD).ok_or_else(damaged)?;
+        let word = |at: usize| head[at..at + 8].iter().fold(0, |w, &byte| w << 8 | u64::from(byte));
+        let (next, len) = (word(0), word(8));
+        if next >= MAX_NEXT || len.div_ceil(8) != body.len() as u64 {
+            return Err(damaged());
+        }
+        let bits = BitString::from_bytes(body, len as usize).map_err(|_| damaged())?;
+        wipe(&mut file).and_then(|()| fs::remove_file(path)).and_then(|()| self.sync())?;
+        Ok(Some((next, bits.into())))
     }
 
     /// Puts back what was not used, for the next process.
@@ -206,54 +242,6 @@ fn backend(doing: &str, path: &Path, error: &io::Error) -> SourceError {
     SourceError::Backend(format!("{doing} {}: {error}", path.display()))
 }
 
-/// Opens a file for reading and wiping, but neither a link nor something that would be waited for.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        libc::O_NOFOLLOW | libc::O_NONBLOCK,
-    );
-    options.open(path)
-}
-
-/// Opens a regular file that is neither empty nor too long.
-fn usable(path: &Path) -> io::Result<File> {
-    let about = fs::symlink_metadata(path)?;
-    if !about.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let file = open(path)?;
-    let about = file.metadata()?;
-    match about.len() {
-        _ if !about.is_file() => Err(io::Error::other("not a regular file")),
-        0 => Err(io::Error::other("empty")),
-        MAX_KEY_FILE_BYTES.. => Err(io::Error::other(format!(
-            "{} bytes, fewer than {MAX_KEY_FILE_BYTES} are taken",
-            about.len()
-        ))),
-        _ => Ok(file),
-    }
-}
-
-fn read(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
-    let length = file.metadata()?.len();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length as usize));
-    Read::take(&*file, MAX_KEY_FILE_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Overwrites what a file holds and empties it. On media that write elsewhere, as flash does, old copies may remain.
-fn wipe(file: &mut File) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(0))?;
-    io::copy(&mut io::repeat(0).take(length), file)?;
-    file.sync_all()?;
-    file.set_len(0)?;
-    file.sync_all()
-}
-
 fn bits(bytes: &[u8], len: usize) -> Result<SecretBits, SourceError> {
     let bits = BitString::from_bytes(bytes, len);
     Ok(bits.map_err(|error| SourceError::Backend(error.to_string()))?.into())
@@ -266,6 +254,12 @@ impl KeySource for KeyFiles {
 
     fn available(&self) -> usize {
         let open = self.file.as_ref().map_or(0, |(_, _, bits)| bits.len() / self.group_bits);
+        let rest = |(_, path): &(u64, PathBuf)| {
+            let len = fs::symlink_metadata(path).ok()?.len() as usize;
+            Some(len.saturating_sub(REST_HEAD) * 8 / self.group_bits)
+        };
+        let put_back = self.numbered("rest").unwrap_or_default();
+        let open = open + put_back.iter().filter_map(rest).sum::<usize>();
         let size = |(number, path): &(u64, PathBuf)| {
             if self.last.is_some_and(|last| *number <= last) {
                 return None;
@@ -423,5 +417,81 @@ mod tests {
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
         assert!(names.iter().all(|path| fs::metadata(path).unwrap().len() == 0), "{names:?}");
         assert!(names.iter().all(|path| path.extension().unwrap() == "claimed"), "{names:?}");
+    }
+
+    /// It does not end the supply, and it is left for whoever wants to look at it.
+    #[test]
+    fn a_damaged_rest_is_named_and_the_others_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        drop_file(dir.path(), "5.key", &[1, 2, 3, 4]);
+        let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+        source.next_group().unwrap().unwrap();
+        source.put_back().unwrap();
+        let rest = |next: u64, len: u64, bytes: &[u8]| {
+            [&next.to_be_bytes()[..], &len.to_be_bytes(), bytes].concat()
+        };
+        let damaged = [
+            ("1.rest", Vec::new()),
+            ("2.rest", vec![7; 15]),
+            ("3.rest", rest(1, 17, &[1, 2])),
+            ("4.rest", rest(1, u64::MAX, &[1, 2])),
+            ("6.rest", rest(u64::MAX, 16, &[1, 2])),
+        ];
+        for (name, bytes) in &damaged {
+            fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        fs::create_dir(dir.path().join("0.rest")).unwrap();
+        drop_file(dir.path(), "7.key", &[5, 6]);
+        let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+        assert!(source.available() >= 2);
+        let expected = [(group_id(5, 1), vec![3, 4]), (group_id(7, 0), vec![5, 6])];
+        assert_eq!(all(&mut source), expected);
+        assert_eq!(source.named.len(), damaged.len() + 1);
+        for (name, bytes) in damaged {
+            assert_eq!(fs::read(dir.path().join(name)).unwrap(), bytes, "{name}");
+        }
+    }
+
+    /// A second process that starts must not wipe what the first is about to read, and reads none of it.
+    #[test]
+    fn what_another_process_reads_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut open = Vec::new();
+        for name in ["1.claimed", "2.rest", "3.key"] {
+            fs::write(dir.path().join(name), [9; 40]).unwrap();
+            let file = File::open(dir.path().join(name)).unwrap();
+            file.lock().unwrap();
+            open.push(file);
+        }
+        assert!(all(&mut KeyFiles::new(dir.path(), 16).unwrap()).is_empty());
+        for name in ["1.claimed", "2.rest", "3.key"] {
+            assert_eq!(fs::read(dir.path().join(name)).unwrap(), [9; 40], "{name}");
+        }
+        drop(open);
+        let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+        assert!(fs::read(dir.path().join("1.claimed")).unwrap().is_empty());
+        assert_eq!(all(&mut source).len(), 20);
+    }
+
+    #[test]
+    fn what_was_put_back_is_taken_once_by_readers_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..60u8 {
+            drop_file(dir.path(), &format!("{number}.key"), &[number; 4]);
+        }
+        let mut sources: Vec<_> = (0..60).map(|_| KeyFiles::new(dir.path(), 16).unwrap()).collect();
+        for source in &mut sources {
+            source.next_group().unwrap().unwrap();
+        }
+        for source in &mut sources {
+            source.put_back().unwrap();
+        }
+        let read = || all(&mut KeyFiles::new(dir.path(), 16).unwrap());
+        let groups: Vec<_> = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
+            readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+        });
+        let names: BTreeSet<_> = groups.iter().map(|(id, _)| *id).collect();
+        assert_eq!((groups.len(), names.len()), (60, 60));
     }
 }
