@@ -32,6 +32,23 @@ impl Role {
     pub const ALL: [Role; 6] =
         [Role::Qap1, Role::Alice, Role::Eve1, Role::Qap2, Role::Bob, Role::Eve2];
 
+    /// The name of the role, as it is typed and printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Qap1 => "qap1",
+            Role::Alice => "alice",
+            Role::Eve1 => "eve1",
+            Role::Qap2 => "qap2",
+            Role::Bob => "bob",
+            Role::Eve2 => "eve2",
+        }
+    }
+
+    /// The role with this name.
+    pub fn of_name(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     /// The role with this number.
     pub fn of_number(number: u16) -> Option<Role> {
         Role::ALL.into_iter().find(|role| role.number() == number)
@@ -87,13 +104,6 @@ impl Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Qap1 => "qap1",
-            Role::Alice => "alice",
-            Role::Eve1 => "eve1",
-            Role::Qap2 => "qap2",
-            Role::Bob => "bob",
-            Role::Eve2 => "eve2",
-        })
+        f.write_str(self.name())
     }
 }

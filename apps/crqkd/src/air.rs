@@ -1,6 +1,6 @@
 //! `crqkd air`: the virtual air as a server.
 
-use crate::choices::RoleArg;
+use crate::choices::role;
 use crate::exit::{self, Outcome};
 use crate::faults::FaultArgs;
 use crate::json;
@@ -42,8 +42,8 @@ pub(crate) struct AirArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Radios that will join, separated by commas. The air stands still until each of them is there or has left again.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
-    pub(crate) radios: Vec<RoleArg>,
+    #[arg(long, value_parser = role(&Role::ALL), value_delimiter = ',', default_value = "qap1,alice,eve1,qap2,bob,eve2")]
+    pub(crate) radios: Vec<Role>,
     /// Seconds of air a second, 1 for real time (default: as fast as it goes).
     #[arg(long, value_name = "FACTOR", value_parser = above(0.0, 1e6), allow_negative_numbers = true)]
     pub(crate) pace: Option<f64>,
@@ -80,7 +80,7 @@ pub(crate) fn run_id(scenario: &Scenario, seed: u64) -> RunId {
 /// Serves until every radio has left.
 pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
     let scenario = scenario::load(&args.scenario)?;
-    let roles: BTreeSet<Role> = args.radios.iter().map(|&radio| radio.into()).collect();
+    let roles: BTreeSet<Role> = args.radios.iter().copied().collect();
     let roles: Vec<Role> = roles.into_iter().collect();
     let system = system_of(&scenario);
     let air = VirtualAir::<WireBytes>::new(RESPONSE_SAMPLES);

@@ -1,6 +1,7 @@
 //! Choices that several commands offer.
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use crqkd_flowgraphs::Role;
 use crqkd_sounding::{FrameLayout, SearchMode};
 
@@ -42,32 +43,20 @@ impl From<SearchArg> for SearchMode {
     }
 }
 
-/// The radios of the virtual air.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RoleArg {
-    /// Alice's access point.
-    Qap1,
-    /// The user who asks for key.
-    Alice,
-    /// The eavesdropper beside Alice.
-    Eve1,
-    /// Bob's access point.
-    Qap2,
-    /// The user with whom Alice shares key.
-    Bob,
-    /// The eavesdropper beside Bob.
-    Eve2,
-}
-
-impl RoleArg {
-    pub(crate) const ALL: [RoleArg; 6] =
-        [RoleArg::Qap1, RoleArg::Alice, RoleArg::Eve1, RoleArg::Qap2, RoleArg::Bob, RoleArg::Eve2];
-}
-
-impl From<RoleArg> for Role {
-    fn from(role: RoleArg) -> Role {
-        Role::ALL[role as usize]
-    }
+/// A role by its name, one of `among`.
+pub(crate) fn role(among: &[Role]) -> impl TypedValueParser<Value = Role> + use<> {
+    let value = |role: &Role| {
+        PossibleValue::new(role.name()).help(match role {
+            Role::Qap1 => "Alice's access point",
+            Role::Alice => "The user who asks for key",
+            Role::Eve1 => "The eavesdropper beside Alice",
+            Role::Qap2 => "Bob's access point",
+            Role::Bob => "The user with whom Alice shares key",
+            Role::Eve2 => "The eavesdropper beside Bob",
+        })
+    };
+    PossibleValuesParser::new(among.iter().map(value))
+        .map(|name| Role::of_name(&name).expect("one of the names above"))
 }
 
 /// Sample formats that can be recorded.

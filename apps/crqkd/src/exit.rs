@@ -64,10 +64,21 @@ fn is_device(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(FlowgraphError::Device(_)))
             || cause.downcast_ref().is_some_and(RadioError::is_device)
-            || cause.is::<StorageError>()
+            || cause.downcast_ref().is_some_and(|error: &StorageError| !is_path(&error.source))
             || matches!(cause.downcast_ref(), Some(KeysError::Store(_)))
             || cause.downcast_ref().is_some_and(is_storage)
     })
+}
+
+/// A path that does not exist, is of the wrong kind, or that the user may not use: what was asked for was wrong.
+fn is_path(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory
+    )
 }
 
 /// A disk that is full, read-only or damaged. A path that is wrong is the user's.

@@ -1,6 +1,6 @@
 //! `crqkd simulate --record`: a run whose received samples are written as SigMF, and `crqkd replay` of them.
 
-use crate::choices::{DatatypeArg, RoleArg};
+use crate::choices::{DatatypeArg, role};
 use crate::demo::Report;
 use crate::exit::{NoKey, Outcome};
 use crate::link::read;
@@ -43,8 +43,8 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_enum, default_value_t = DatatypeArg::Ci16)]
     pub(crate) datatype: DatatypeArg,
     /// Radios to record, separated by commas; `crqkd replay` simulates the others again.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = RoleArg::ALL)]
-    pub(crate) roles: Vec<RoleArg>,
+    #[arg(long, value_parser = role(&Role::ALL), value_delimiter = ',', default_value = "qap1,alice,eve1,qap2,bob,eve2")]
+    pub(crate) roles: Vec<Role>,
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
         DatatypeArg::Cf32 => Datatype::Cf32Le,
         DatatypeArg::Ci16 => Datatype::Ci16Le,
     };
-    let roles: Vec<Role> = args.roles.iter().map(|&role| role.into()).collect();
+    let roles: Vec<Role> = args.roles.clone();
     let recorder = Recorder::start(&writer, &roles, datatype, &scenario, captures)?;
     let finished = watch(running, &scenario, |role, notice| referee.note(role, notice));
     let members = recorder.finish()?;

@@ -1,12 +1,12 @@
 //! What `crqkd qap`, `user` and `eve` take: the options of each role, and those that all share.
 
 use super::{NodeArgs, run};
-use crate::choices::{DatatypeArg, RoleArg};
+use crate::choices::{DatatypeArg, role};
 use crate::exit::Outcome;
 use anyhow::Result;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crqkd_air::Radio as Kind;
+use crqkd_flowgraphs::Role;
 use crqkd_node::air::Address;
 use crqkd_node::number::workers;
 use crqkd_node::radio::RadioSpec;
@@ -15,12 +15,6 @@ use std::path::PathBuf;
 /// The help of `--config`: the keys that the file may have.
 fn keys_of_file(arg: clap::Arg, keys: &str) -> clap::Arg {
     arg.help(format!("A TOML file with any of: {keys}. Options on the command line come first"))
-}
-
-/// Roles by name, of those in `names`.
-fn one_of(names: [&'static str; 2]) -> impl TypedValueParser<Value = RoleArg> {
-    PossibleValuesParser::new(names)
-        .try_map(|name| <RoleArg as clap::ValueEnum>::from_str(&name, false))
 }
 
 /// `crqkd qap`.
@@ -32,8 +26,8 @@ pub(crate) struct QapArgs {
     #[command(flatten)]
     common: CommonArgs,
     /// Which access point (default: qap1).
-    #[arg(long, value_parser = one_of(["qap1", "qap2"]))]
-    role: Option<RoleArg>,
+    #[arg(long, value_parser = role(&[Role::Qap1, Role::Qap2]))]
+    role: Option<Role>,
     /// Quantum key: a folder into which NUMBER.key files are dropped, the same at both access points. What is read is
     /// wiped. The marks of its groups are kept there too.
     #[arg(long, value_name = "DIR", conflicts_with = "seed")]
@@ -52,8 +46,8 @@ pub(crate) struct UserArgs {
     #[command(flatten)]
     common: CommonArgs,
     /// Which user (default: alice).
-    #[arg(long, value_parser = one_of(["alice", "bob"]))]
-    role: Option<RoleArg>,
+    #[arg(long, value_parser = role(&[Role::Alice, Role::Bob]))]
+    role: Option<Role>,
     /// Write the keys that are released to this folder, KEY-ID.key each, for its owner only.
     #[arg(long, value_name = "DIR")]
     deliver: Option<PathBuf>,
@@ -68,8 +62,8 @@ pub(crate) struct EveArgs {
     #[command(flatten)]
     common: CommonArgs,
     /// Which eavesdropper: eve1 beside Alice, eve2 beside Bob (default: eve1).
-    #[arg(long, value_parser = one_of(["eve1", "eve2"]))]
-    role: Option<RoleArg>,
+    #[arg(long, value_parser = role(&[Role::Eve1, Role::Eve2]))]
+    role: Option<Role>,
 }
 
 /// What every role takes.
@@ -106,7 +100,7 @@ struct CommonArgs {
 }
 
 impl CommonArgs {
-    fn with(&self, role: Option<RoleArg>) -> NodeArgs {
+    fn with(&self, role: Option<Role>) -> NodeArgs {
         NodeArgs {
             config: self.config.clone(),
             scenario: self.scenario.clone(),

@@ -10,7 +10,7 @@ pub(crate) use self::args::{EveArgs, QapArgs, UserArgs};
 use self::report::{NodeReport, Outputs};
 use self::source::Drops;
 use crate::air::run_id;
-use crate::choices::{DatatypeArg, RoleArg};
+use crate::choices::DatatypeArg;
 use crate::exit::Outcome;
 use crate::progress::note;
 use crate::record::Recorder;
@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 struct NodeArgs {
     config: Option<PathBuf>,
     scenario: Option<String>,
-    role: Option<RoleArg>,
+    role: Option<Role>,
     radio: Option<RadioSpec>,
     wire: Option<Address>,
     seed: Option<u64>,
@@ -159,7 +159,7 @@ impl Settings {
     fn of(args: &NodeArgs, kind: Kind) -> Result<Self> {
         let file = args.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let named = args.scenario.clone().or(file.scenario);
-        let role = match args.role.map(Role::from).or(file.role) {
+        let role = match args.role.or(file.role) {
             Some(role) => role,
             None => first(kind),
         };
