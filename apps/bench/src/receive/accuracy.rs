@@ -1,8 +1,8 @@
 //! What the receiver finds, and how well it measures.
 
 use crqkd_sounding::{
-    DelayProfile, Estimator, Frame, FrameLayout, SearchMode, SoundingConfig, SoundingError,
-    Synchronizer, Synthesizer,
+    DelayProfile, Frame, FrameLayout, SearchMode, SoundingConfig, SoundingError, Synchronizer,
+    Synthesizer,
 };
 use num_complex::Complex32;
 use rand::{Rng, SeedableRng};
@@ -10,9 +10,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 
 use super::channel::{Bound, Truth, fill_noise};
+use super::train::{SPACING, Train};
 
-/// Samples from frame to frame, about.
-pub(super) const SPACING: usize = 20_000;
 /// ‖h‖²/σ² of the sweep, dB.
 pub const SNR_DB: [f64; 6] = [-5.0, 0.0, 5.0, 10.0, 15.0, 20.0];
 /// Frames from which the delay profile is learned before the MMSE estimate counts.
@@ -47,7 +46,7 @@ pub struct AccuracyRow {
     pub nmse_mmse_db: f64,
 }
 
-/// Frames about 20000 samples apart in noise.
+/// Receives a train of frames.
 pub(super) fn sweep(
     layout: FrameLayout,
     search: SearchMode,
@@ -55,50 +54,31 @@ pub(super) fn sweep(
     frames: usize,
     seed: u64,
 ) -> Result<AccuracyRow, SoundingError> {
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let config = SoundingConfig { layout, search, ..Default::default() };
-    let burst = Synthesizer::with_layout(layout).burst(None, &[], &[])?;
-    let noise = 10f64.powf(-snr_db / 10.0);
-    let bound = Bound::new(layout);
-    let mut synchronizer = Synchronizer::new(&config)?;
-    let (mut estimator, mut profile) = (Estimator::with_layout(layout), DelayProfile::new());
-    let mut samples = vec![Complex32::ZERO; SPACING];
-    let mut found = Vec::new();
-    let mut row = AccuracyRow { layout, search, snr_db, frames, ..Default::default() };
+    let train = Train { config, snr_db, frames, seed };
+    let noise = train.noise();
+    let (bound, mut profile) = (Bound::new(layout), DelayProfile::new());
     let (mut hits, mut exact, mut near, mut smoothed_frames) = (0, 0, 0, 0);
     let (mut squares, mut bounds, mut ls, mut mmse) = (0.0, 0.0, 0.0, 0.0);
-    for number in 0..frames {
-        let first = (number * SPACING) as u64;
-        let truth = Truth::draw(first + rng.random_range(4000..12_000), &mut rng);
-        fill_noise(&mut samples, noise as f32, &mut rng);
-        truth.receive(&burst, first, &mut samples);
-        synchronizer.process(first, &samples, &mut found)?;
-        if number + 1 == frames {
-            synchronizer.flush(&mut found);
-        }
-        // A frame is handed over before the end of its piece of the stream.
-        let mut hit = false;
-        for frame in found.drain(..) {
-            let estimate = estimator.estimate(&frame);
+    let found = train.receive(
+        |_, start, rng| Truth::draw(start, rng),
+        |truth, estimate| {
             let off = estimate.start.abs_diff(truth.strongest());
-            if hit || off > 32 {
-                row.false_frames += 1;
-                continue;
-            }
-            hit = true;
             hits += 1;
             exact += usize::from(off == 0);
             near += usize::from(off <= 1);
             squares += (estimate.cfo_hz - truth.cfo_hz).powi(2);
             bounds += bound.variance_hz2(&truth.taps, noise);
             ls += truth.nmse(estimate.start, &estimate.cir);
-            let smoothed = profile.smooth(&estimate);
+            let smoothed = profile.smooth(estimate);
             if hits > WARM_UP.min(frames / 2) {
                 mmse += truth.nmse(estimate.start, &smoothed.cir);
                 smoothed_frames += 1;
             }
-        }
-    }
+        },
+    )?;
+    let mut row = AccuracyRow { layout, search, snr_db, frames, ..Default::default() };
+    row.false_frames = found.false_frames;
     let share = |count: usize| count as f64 / hits as f64;
     let decibel = |sum: f64, count: usize| 10.0 * (sum / count as f64).log10();
     row.detected = hits as f64 / frames as f64;

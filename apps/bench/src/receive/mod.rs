@@ -5,6 +5,7 @@ mod channel;
 mod reach;
 mod report;
 mod speed;
+mod train;
 
 use std::ops::ControlFlow;
 
@@ -171,7 +172,7 @@ fn measure_accuracy(
             }
         }
     }
-    let blocks = (effort.noise_s * crqkd_sounding::SAMPLE_RATE_HZ) as usize / accuracy::SPACING;
+    let blocks = (effort.noise_s * crqkd_sounding::SAMPLE_RATE_HZ) as usize / train::SPACING;
     for layout in LAYOUTS {
         for search in MODES {
             for disturbance in Disturbance::ALL {

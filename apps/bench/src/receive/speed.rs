@@ -15,8 +15,8 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 
-use super::accuracy::SPACING;
 use super::channel::{Truth, fill_noise};
+use super::train::SPACING;
 use super::{BenchError, Progress};
 
 /// Frames of the stretch that is played over and over.
