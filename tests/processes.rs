@@ -184,6 +184,11 @@ fn access_points_with_key_files_give_two_users_the_same_keys_without_a_seed() {
     for (name, dir) in [("alice", "keys1"), ("bob", "keys2")] {
         let report = all.json(name);
         assert_eq!((&report["simulated"], &report["seed"]), (&false.into(), &Value::Null));
+        // What was made is counted although nothing of it is shown.
+        assert_eq!(report["windows"].as_array().unwrap().len(), 0);
+        for what in ["windows", "groups", "keys"] {
+            assert!(report["made"][what].as_u64().unwrap() > 0, "{what}: {report}");
+        }
         let wiped = std::fs::metadata(all.file(dir).join("0001.claimed")).unwrap();
         assert_eq!(wiped.len(), 0, "a file that was read is wiped");
         let marks = std::fs::read_to_string(all.file(dir).join("marks.jsonl")).unwrap();

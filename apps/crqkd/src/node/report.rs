@@ -74,8 +74,7 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T> Latest<T> {
-    fn push(&mut self, one: T, made: &mut u64) {
-        *made += 1;
+    fn push(&mut self, one: T) {
         if self.0.len() == SHOWN {
             self.0.pop_front();
         }
@@ -86,8 +85,11 @@ impl<T> Latest<T> {
 /// Counts of what came out of a run.
 #[derive(Default, Serialize)]
 struct Made {
+    /// Windows that gave channel key.
     windows: u64,
+    /// Groups that were received and decoded.
     groups: u64,
+    /// Keys that were released.
     keys: u64,
     /// Groups that the other end of the link has acknowledged, or that were received.
     handed_over: u64,
@@ -158,8 +160,11 @@ impl NodeReport {
                     voice.reached(Stage::Contact);
                 }
                 Event::RequestRefused { .. } => self.refused = true,
+                Event::PadReady { .. } => self.made.windows += 1,
                 Event::BlockVerified { ok: false, .. } => self.made.unequal += 1,
-                Event::GroupAnswered { ok: true, .. } | Event::GroupTried { ok: true, .. } => {
+                answered @ (Event::GroupAnswered { ok: true, .. }
+                | Event::GroupTried { ok: true, .. }) => {
+                    self.made.groups += u64::from(matches!(answered, Event::GroupTried { .. }));
                     voice.reached(Stage::Groups);
                     self.made.handed_over += 1;
                     bar.inc(1);
@@ -192,15 +197,16 @@ impl NodeReport {
                     bits: key.bits.len(),
                     fingerprint,
                 };
-                self.keys.push(shown, &mut self.made.keys);
+                self.made.keys += 1;
+                self.keys.push(shown);
             }
             Notice::Window(window) if window.direction == direction => {
                 let print = window.soft.bits.fingerprint().to_string();
-                self.windows.push((window.window.0, print), &mut self.made.windows);
+                self.windows.push((window.window.0, print));
             }
             Notice::Opened(opened) => {
                 let print = opened.group.bits.fingerprint().to_string();
-                self.groups.push((opened.group.id.0, print), &mut self.made.groups);
+                self.groups.push((opened.group.id.0, print));
             }
             Notice::Observation(probe) => {
                 outputs.probe(&probe);
