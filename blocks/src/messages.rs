@@ -128,7 +128,7 @@ pub struct Pads {
     pub epoch: Epoch,
     /// The window.
     pub window: WindowId,
-    /// Its bits.
+    /// Bits of channel key with their reliabilities.
     pub soft: SoftBits,
 }
 

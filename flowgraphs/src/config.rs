@@ -49,11 +49,11 @@ pub enum FlowgraphError {
     Contradiction {
         /// A key.
         one: &'static str,
-        /// Its value.
+        /// The value of the first key.
         first: String,
         /// Another key.
         other: &'static str,
-        /// Its value.
+        /// The value of the other key.
         second: String,
     },
     /// A store holds something that cannot be.

@@ -26,7 +26,7 @@ pub struct Supply {
     pub qap2: Vec<(Air, Vec<Group>)>,
 }
 
-/// What is simulated.
+/// Channel, seed and receiver of a simulation of frames one way.
 #[derive(Clone, Debug, Default)]
 pub struct LoopbackConfig {
     /// Parameters of all roles.

@@ -9,9 +9,9 @@ use serde::Serialize;
 pub struct Goal {
     /// Which figure.
     pub what: &'static str,
-    /// Its limit.
+    /// The largest value that it may have.
     pub at_most: f64,
-    /// What was measured.
+    /// The value that was measured.
     pub seen: f64,
     /// Whether the limit holds.
     pub met: bool,

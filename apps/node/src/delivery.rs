@@ -169,7 +169,7 @@ fn wipe(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// See [`Delivery::store`].
+/// A user's store that takes room for a key in the folder before the key is promised; see [`Delivery::store`].
 #[derive(Debug)]
 pub struct DeliveryStore(Delivery);
 

@@ -35,7 +35,7 @@ pub(crate) const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 pub struct StorageError {
     /// The file.
     pub path: PathBuf,
-    /// What was tried.
+    /// What was being done with the file.
     pub what: &'static str,
     /// What the operating system says.
     #[source]

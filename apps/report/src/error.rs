@@ -10,7 +10,7 @@ pub enum ReportError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried.
+        /// What was being done with the file.
         action: &'static str,
         /// The reason.
         source: std::io::Error,
@@ -100,7 +100,7 @@ pub enum ReportError {
     InFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault itself.
         inner: Box<ReportError>,
     },
 }

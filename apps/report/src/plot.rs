@@ -81,7 +81,7 @@ pub enum Look {
     Main,
     /// What it is held against.
     Second,
-    /// A third one.
+    /// The colour of a third series.
     Third,
     /// One of many, translucent.
     Faint,

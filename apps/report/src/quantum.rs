@@ -31,7 +31,7 @@ pub struct QuantumBlock {
     pub sifted: u64,
     /// Sifted bits disclosed to estimate the error rate.
     pub sample: u64,
-    /// Errors among them.
+    /// Errors among the sampled bits.
     pub sample_errors: u64,
     /// Bits disclosed about the key: parities and tags.
     pub disclosed: u64,

@@ -45,7 +45,7 @@ pub struct RunData {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
-    /// "Alice's key".
+    /// Name for headings, "Alice's key" for instance.
     pub name: String,
     /// "3f9a01c4".
     pub value: String,
@@ -181,7 +181,7 @@ pub struct GroupRecord {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Impulse {
-    /// Who measured: "Alice".
+    /// Name of who measured, "Alice" for instance.
     pub measured_by: String,
     /// Air time of each frame in seconds, ascending: `[frames]`.
     #[serde(skip)]

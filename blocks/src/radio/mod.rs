@@ -197,7 +197,7 @@ pub enum RadioError {
     Device {
         /// Name of the device.
         name: String,
-        /// What it said.
+        /// What the device or the server said.
         reason: String,
     },
 }

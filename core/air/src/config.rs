@@ -151,7 +151,7 @@ pub enum AirError {
     OutOfRange {
         /// Name of the field.
         key: &'static str,
-        /// Its value.
+        /// The value that it has.
         value: f64,
         /// Smallest value allowed.
         min: f64,

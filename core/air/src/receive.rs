@@ -35,7 +35,7 @@ const NEGLIGIBLE: f32 = 1e-8;
 pub struct Burst {
     /// Air time of its first sample.
     pub start: u64,
-    /// Who sends.
+    /// The radio that transmits.
     pub tx: Radio,
     /// What is sent; mean power 1 by convention.
     pub samples: Arc<[Complex32]>,

@@ -16,7 +16,7 @@ pub enum BitsError {
     TooShort {
         /// Bits needed.
         needed: usize,
-        /// Bits there are.
+        /// How many bits the string has.
         available: usize,
     },
     /// A range that ends before it starts.

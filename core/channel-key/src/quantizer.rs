@@ -175,7 +175,7 @@ pub enum QuantizeError {
     Ragged {
         /// Place of the probe in the window.
         probe: usize,
-        /// Features it has.
+        /// Features that the probe has.
         found: usize,
         /// Features the first probe has.
         expected: usize,
@@ -195,7 +195,7 @@ pub enum QuantizeError {
         over: Thresholds,
         /// Which block.
         block: usize,
-        /// Samples it has.
+        /// Samples that the block has.
         samples: usize,
     },
     /// All samples of a block are equal: a channel that does not move gives no key.
@@ -205,7 +205,7 @@ pub enum QuantizeError {
         over: Thresholds,
         /// Which block.
         block: usize,
-        /// Samples it has.
+        /// Samples that the block has.
         samples: usize,
     },
 }

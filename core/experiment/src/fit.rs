@@ -47,7 +47,7 @@ pub struct Effort {
     pub steps: usize,
 }
 
-/// One evaluation.
+/// One evaluation of the objective during a fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// `estimate_snr_db`, `shadowing_eve_correlation`, `disturbance_rise_db`.

@@ -81,7 +81,7 @@ pub enum ExperimentError {
     OutOfRange {
         /// Name of the field.
         key: &'static str,
-        /// Its value.
+        /// The value that it has.
         value: f64,
         /// Smallest value allowed.
         min: f64,
@@ -102,7 +102,7 @@ pub enum ExperimentError {
     Quantize {
         /// Number of the window.
         window: u64,
-        /// Why.
+        /// What the quantizer says.
         source: QuantizeError,
     },
 }

@@ -31,7 +31,7 @@ pub enum WireError {
         at: usize,
         /// The field.
         what: &'static str,
-        /// Its value.
+        /// The value that was received.
         value: u8,
     },
     /// A count beyond what the protocol allows.
@@ -39,7 +39,7 @@ pub enum WireError {
     TooMany {
         /// Position.
         at: usize,
-        /// What is counted.
+        /// Name of what the count is of.
         what: &'static str,
         /// The count that was announced.
         count: usize,

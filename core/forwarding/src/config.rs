@@ -111,7 +111,7 @@ pub enum ConfigError {
     Range {
         /// Key in the configuration.
         key: &'static str,
-        /// Its value.
+        /// The value that it has.
         value: f64,
         /// Smallest allowed.
         min: f64,

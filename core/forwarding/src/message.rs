@@ -95,7 +95,7 @@ pub enum Message {
     WindowAck {
         /// The window.
         window: WindowId,
-        /// The same check.
+        /// CRC-32 over the same number and bitmap.
         check32: u32,
     },
     /// Either: no key from this window.
@@ -126,7 +126,7 @@ pub enum Message {
     },
     /// QAP: a user asked for groups to be shared with you.
     Notify {
-        /// Who with whom.
+        /// The two users who share the key.
         pair: PairId,
         /// Number of groups.
         groups: u32,
@@ -199,7 +199,7 @@ pub enum PeerMessage {
     BlockConfirm {
         /// Number of the block.
         block: u32,
-        /// The same.
+        /// Whether the other user's tag is equal.
         ok: bool,
     },
     /// Asking user: I have released the key, do so too.
@@ -214,7 +214,7 @@ pub enum PeerMessage {
 pub enum WireMessage {
     /// A user asked for groups to be shared.
     Notify {
-        /// Who with whom.
+        /// The two users who share the key.
         pair: PairId,
         /// Number of groups.
         groups: u32,

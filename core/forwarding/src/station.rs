@@ -49,9 +49,9 @@ pub enum Input {
     GroupsReady(Vec<GroupId>),
     /// A piece of work is done.
     Answer {
-        /// Which one.
+        /// The job that was done.
         key: JobKey,
-        /// Its result.
+        /// What came out of the job.
         answer: Answer,
     },
     /// The records of [`Output::Persist`] with this number are durable.
@@ -242,7 +242,7 @@ pub enum Answer {
     },
     /// The work could not be done.
     Failed {
-        /// Why.
+        /// Why the work could not be done.
         reason: String,
     },
 }
@@ -269,7 +269,7 @@ pub enum Event {
     Contact,
     /// Key is to be shared: at the asking user and its QAP when the request went out, at the others when it came in.
     Requested {
-        /// Who with whom.
+        /// The two users who share the key.
         pair: PairId,
         /// Number of groups.
         groups: u32,
@@ -290,14 +290,14 @@ pub enum Event {
     PadReady {
         /// The window.
         window: WindowId,
-        /// Its bits.
+        /// Number of bits of channel key.
         bits: u32,
     },
     /// A window gave no key.
     WindowDropped {
         /// The window.
         window: WindowId,
-        /// Why.
+        /// Why the window gave no key.
         reason: DropReason,
     },
     /// QAP: a ciphertext goes out.
@@ -343,7 +343,7 @@ pub enum Event {
     BlockVerified {
         /// Number of the block.
         block: u32,
-        /// Its groups.
+        /// Groups of the block.
         groups: Vec<GroupId>,
         /// Equal at both ends. If not, the block is burned.
         ok: bool,
@@ -352,21 +352,21 @@ pub enum Event {
     KeyReleased {
         /// Name of the final key.
         key: KeyId,
-        /// Its length.
+        /// Length of the key in bits.
         bits: usize,
-        /// Its groups.
+        /// Groups that the key was hashed from.
         groups: Vec<GroupId>,
         /// What may be shown of it.
         fingerprint: Fingerprint,
     },
     /// A piece of work failed.
     WorkFailed {
-        /// Why.
+        /// Why the work failed.
         reason: String,
     },
     /// The station stops.
     Finished {
-        /// Why.
+        /// How the station ended.
         ending: Ending,
     },
 }

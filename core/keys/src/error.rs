@@ -56,7 +56,7 @@ pub enum KeysError {
     WrongMark {
         /// The group.
         group: GroupId,
-        /// Its mark.
+        /// The mark that the group has.
         from: Mark,
         /// The mark that was asked for.
         to: Mark,

@@ -19,14 +19,14 @@ pub enum Record {
     Mark {
         /// The group.
         group: GroupId,
-        /// Its new mark.
+        /// The mark that the group has from now on.
         mark: Mark,
     },
     /// A user is about to confirm a key to the other one: it must be able to keep it.
     Promise {
         /// Name of the final key.
         key: KeyId,
-        /// Its length.
+        /// Length of the key in bits.
         bits: u64,
     },
     /// A user releases a key made of these groups.

@@ -54,7 +54,7 @@ pub(crate) enum NodeKind {
     Repetition,
     /// Only the first bit frozen: the partial sums have even parity.
     Parity,
-    /// All information.
+    /// Every position carries information.
     Information,
     /// Anything else.
     Mixed,

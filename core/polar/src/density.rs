@@ -23,7 +23,7 @@ const STEP: f64 = 0.2;
 pub(crate) enum Look {
     /// Nothing will come.
     Punctured,
-    /// It is 0.
+    /// The bit is known to be 0.
     Known,
     /// It will come this many times.
     Received(u8),

@@ -34,9 +34,9 @@ pub enum QuantumError {
     /// The ends do not agree on how the block ended; between two ends in one process this is a bug.
     #[error("the ends disagree: Alice {alice:?}, Bob {bob:?}")]
     EndsDisagree {
-        /// Alice's end.
+        /// What Alice's end has come to.
         alice: Status,
-        /// Bob's end.
+        /// What Bob's end has come to.
         bob: Status,
     },
 }

@@ -62,7 +62,7 @@ pub enum ConfigError {
         key: &'static str,
         /// What it was set to.
         value: f64,
-        /// What is allowed.
+        /// The range that is allowed.
         range: &'static str,
     },
     /// The 64-bit verification tag is too short for so long a block.

@@ -69,7 +69,7 @@ pub enum ToBob {
     Verify {
         /// Key of the hash, drawn after `Reconciled`.
         hash_key: u64,
-        /// Alice's tag.
+        /// Alice's authentication tag over the transcript.
         tag: u64,
     },
     /// Hash to this length with this Toeplitz seed, drawn after `Verified`.
@@ -125,7 +125,7 @@ pub enum ProtocolError {
     /// A list of the wrong length.
     #[error("{what}: {found} entries, {expected} expected")]
     WrongCount {
-        /// What was counted.
+        /// Name of what the count is of.
         what: &'static str,
         /// The count that the facts so far demand.
         expected: usize,

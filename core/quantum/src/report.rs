@@ -29,7 +29,7 @@ pub enum AbortReason {
     LeakTooLarge {
         /// Bits disclosed.
         disclosed: u64,
-        /// Bits there were.
+        /// Bits of the sifted key before reconciliation.
         key_bits: u64,
     },
     /// The tag is too short for so many bits at the wanted correctness.
@@ -74,7 +74,7 @@ pub struct Counts {
     pub sifted: u64,
     /// Sifted bits disclosed to estimate the error rate, k.
     pub sample: u64,
-    /// Errors among them.
+    /// Errors among the sampled bits.
     pub sample_errors: u64,
     /// Parities disclosed by Cascade.
     pub parities: u64,

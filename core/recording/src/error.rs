@@ -42,9 +42,9 @@ pub enum ErrorKind {
     /// The operating system refused.
     #[error("cannot {action}: {source}")]
     Io {
-        /// What was tried.
+        /// What was being done with the file.
         action: &'static str,
-        /// Its answer.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// There is no such file.
@@ -107,7 +107,7 @@ pub enum ErrorKind {
     NotFinite {
         /// Index of the sample, from 0.
         sample: u64,
-        /// Its first byte.
+        /// Position of the sample's first byte.
         byte: u64,
         /// The value.
         found: String,
@@ -127,7 +127,7 @@ pub enum ErrorKind {
     Field {
         /// Path of the field, like `global.core:datatype`.
         field: String,
-        /// Its value.
+        /// The value that the field has.
         found: String,
         /// What is accepted.
         expected: String,

@@ -32,7 +32,7 @@ pub enum SoundingError {
     Field {
         /// Name of the field.
         field: &'static str,
-        /// Its value.
+        /// The value that was given.
         value: u64,
         /// Largest value that the header has room for.
         max: u64,
@@ -76,7 +76,7 @@ pub enum SoundingError {
     Config {
         /// Key of the setting.
         key: &'static str,
-        /// Its value.
+        /// The value that was given.
         value: f64,
         /// The range.
         expected: &'static str,

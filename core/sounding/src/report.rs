@@ -13,7 +13,7 @@ pub struct FrameReport {
     pub start: u64,
     /// Carrier frequency offset, Hz.
     pub cfo_hz: f64,
-    /// ‖h‖²/σ², dB.
+    /// Channel power over noise power, ‖h‖²/σ², in dB.
     pub snr_db: f32,
     /// Noise power of a complex sample, in the units of the samples.
     pub noise_power: f32,

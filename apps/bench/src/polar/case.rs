@@ -60,12 +60,12 @@ pub struct Stop {
     pub frames: usize,
 }
 
-/// What to run.
+/// One line of the benchmark: a code, a channel and a decoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Case {
     /// Sizes of the code.
     pub spec: CodeSpec,
-    /// Its construction.
+    /// How the information positions of the code are chosen.
     pub construction: Construction,
     /// How it is decoded.
     pub decoder: Decoder,

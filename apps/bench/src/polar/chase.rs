@@ -15,7 +15,7 @@ use super::case::confidence;
 pub struct Chase {
     /// Sizes of the code.
     pub spec: CodeSpec,
-    /// Its construction.
+    /// How the information positions of the code are chosen.
     pub construction: Construction,
     /// Paths of the list decoder.
     pub paths: usize,

@@ -13,7 +13,7 @@ pub enum BenchError {
     Write {
         /// The file.
         path: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// A curve needs points.

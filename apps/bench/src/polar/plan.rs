@@ -56,7 +56,7 @@ impl Effort {
     }
 }
 
-/// All cases.
+/// All cases of the benchmark, in the order in which they are run.
 pub struct PolarBench {
     seed: u64,
     effort: Effort,

@@ -64,7 +64,7 @@ impl QuantumEffort {
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QuantumRow {
-    /// What was run.
+    /// Name of what was run.
     pub what: &'static str,
     /// Error rate, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ pub struct AccuracyRow {
     pub layout: FrameLayout,
     /// Where frames are looked for.
     pub search: SearchMode,
-    /// ‖h‖²/σ², dB.
+    /// Channel power over noise power, ‖h‖²/σ², in dB.
     pub snr_db: f64,
     /// Frames sent.
     pub frames: usize,

@@ -68,11 +68,11 @@ impl ReceiveEffort {
 /// What is to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// Everything.
+    /// Accuracy and speed.
     All,
     /// What is found, and how well it is measured.
     Accuracy,
-    /// What it costs.
+    /// Processor time a sample and a frame.
     Speed,
 }
 
@@ -85,7 +85,7 @@ pub struct Limit {
     pub at_least: bool,
     /// The limit.
     pub limit: f64,
-    /// What was measured.
+    /// The value that was measured.
     pub seen: f64,
     /// Whether the limit holds.
     pub met: bool,

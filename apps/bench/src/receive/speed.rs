@@ -35,7 +35,7 @@ pub struct SpeedRow {
     pub samples: u64,
     /// Frames found, and frames sent.
     pub frames: usize,
-    /// ...
+    /// Frames that were in the samples.
     pub sent: usize,
     /// Million samples for each second of CPU time of the process, all threads; the best of some rounds.
     pub msample_per_cpu_second: f64,
@@ -53,7 +53,7 @@ pub struct FrameRow {
 /// CPU time of one kernel.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelRow {
-    /// What it does.
+    /// Name of the kernel.
     pub name: &'static str,
     /// One call, µs; the best of some rounds.
     pub us: f64,

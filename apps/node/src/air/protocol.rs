@@ -82,7 +82,7 @@ pub enum FromRadio {
     ListenUntil(Air),
     /// A message for another access point.
     Wire {
-        /// Its radio's number.
+        /// Number of the radio whose access point the message is for.
         to: u16,
         /// Air time of arrival.
         arrival: Air,
@@ -127,7 +127,7 @@ pub enum FromServer {
     WireHorizon {
         /// Radio number of the sender.
         from: u16,
-        /// Its promise.
+        /// Every message that arrives before this air time was handed over.
         until: Air,
     },
     /// Nothing more will come.
@@ -142,7 +142,7 @@ pub enum ParseError {
     /// The message is longer than any may be.
     #[error("a message of {length} bytes, at most {max} are allowed")]
     TooLong {
-        /// Its length.
+        /// Length of the message in bytes.
         length: usize,
         /// The limit.
         max: usize,
@@ -150,7 +150,7 @@ pub enum ParseError {
     /// The body ends too early or too late.
     #[error("a message of kind {kind} with {length} bytes has a field that does not fit")]
     WrongLength {
-        /// Its kind.
+        /// Number of the kind that was received.
         kind: u8,
         /// Length of the message.
         length: usize,
@@ -165,7 +165,7 @@ pub enum ParseError {
         kind: u8,
         /// The field.
         field: &'static str,
-        /// What it holds.
+        /// The value that the field has.
         value: u64,
     },
 }

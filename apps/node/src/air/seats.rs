@@ -10,19 +10,19 @@ pub type WireBytes = Vec<u8>;
 
 /// A radio that waits for its client.
 pub struct Place {
-    /// Its number.
+    /// Number of the radio.
     pub number: u16,
     /// What people call it.
     pub name: String,
     /// Radios of one cell hear each other.
     pub cell: u32,
-    /// It cannot transmit.
+    /// Whether the radio only receives.
     pub receiver: bool,
     /// There is a wire to another radio.
     pub wired: bool,
-    /// Its receiving side.
+    /// The receiving side of the radio.
     pub radio: Box<dyn Radio<Wire = WireBytes>>,
-    /// Its transmitting side.
+    /// The transmitting side of the radio.
     pub tx: RadioTx<WireBytes>,
 }
 

@@ -39,7 +39,7 @@ pub struct EndReport {
     pub released: u64,
     /// Blocks without a key, with their reasons.
     pub burned: Vec<String>,
-    /// Connections that broke.
+    /// Connections that broke off.
     pub broken_connections: u64,
     /// Sifted bits, both bases.
     pub sifted_bits: u64,

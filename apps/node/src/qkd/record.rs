@@ -29,7 +29,7 @@ pub struct Ledger {
     pub fingerprint: String,
     /// What length and eps follow from.
     pub account: KeyAccount,
-    /// What follows.
+    /// Figures that follow from the counts: error rates, lengths and eps.
     pub figures: KeyFigures,
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::args::SimulateArgs;
 use crate::stop;
 
-/// One distance.
+/// What came out at one distance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SimulatedPoint {
     /// Fibre length.

@@ -62,7 +62,7 @@ pub enum QkdRecord {
     Burned {
         /// The block.
         block: u64,
-        /// Why.
+        /// Why the block gave no key.
         reason: String,
     },
 }

@@ -5,7 +5,7 @@ use crqkd_air::medium::Air;
 /// How a device is used; everything else in the arguments goes to SoapySDR.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoapyConfig {
-    /// What SoapySDR opens.
+    /// Arguments by which SoapySDR finds the device, as `SoapySDRUtil --find` prints them.
     pub device: String,
     /// Carrier in Hz, both ways.
     pub frequency_hz: f64,

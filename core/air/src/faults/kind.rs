@@ -48,7 +48,7 @@ pub enum FaultKind {
 /// A fault with the time at which it lasts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fault {
-    /// What goes wrong.
+    /// What goes wrong during the event.
     pub kind: FaultKind,
     /// Air time at which it begins.
     pub from: u64,

@@ -29,7 +29,7 @@ pub enum MediumError {
     /// A wired message would arrive in time that the receiver may have passed already.
     #[error("radio {radio}: wired message for {arrival} comes after the promise {promise}")]
     LateWire {
-        /// Who sends.
+        /// Index of the transmitting radio.
         radio: usize,
         /// Air time at which the message was to arrive.
         arrival: Air,
@@ -39,9 +39,9 @@ pub enum MediumError {
     /// The two radios are not connected by a wire.
     #[error("radio {from} has no wire to radio {to}")]
     NoWire {
-        /// Who sends.
+        /// Index of the radio that sends the message.
         from: usize,
-        /// To whom.
+        /// Index of the radio that the message is for.
         to: usize,
     },
     /// Too much is waiting: whoever makes it does not mean the lock step.

@@ -26,7 +26,7 @@ pub struct KeygenReport {
     pub thresholds: Thresholds,
     /// Windows quantised; single probes where thresholds run over features.
     pub windows: usize,
-    /// Probes in them.
+    /// Probes in the windows that were used.
     pub probes_used: usize,
     /// Bits of each end as quantised.
     pub raw_bits: RawCount,
@@ -62,9 +62,9 @@ pub struct LeftOut {
 pub struct WindowStill {
     /// Its number among all windows.
     pub window: usize,
-    /// Its first probe.
+    /// Number of the window's first probe.
     pub first_probe: usize,
-    /// Its last probe.
+    /// Number of the window's last probe.
     pub last_probe: usize,
     /// The first end at which nothing moves.
     pub end: &'static str,

@@ -70,7 +70,7 @@ pub enum AuthError {
     BadTag {
         /// The direction.
         direction: AuthDirection,
-        /// Its pad.
+        /// Number of the pad that the tag was made with.
         index: u64,
     },
     /// A start-up secret too short to begin with.

@@ -182,7 +182,7 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// All, slowest first.
+    /// All instruction sets, the slowest first.
     pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
     /// The fastest that this machine has.

@@ -79,7 +79,7 @@ pub struct Section {
 pub enum Nodes {
     /// Every block of the pass, whatever its length; the level is zero.
     All,
-    /// These.
+    /// The blocks with these numbers.
     Listed(Vec<u32>),
     /// Of each of these, for every digit of an offset into it, the parity of the positions with that digit: where one
     /// error is, they name its place.

@@ -15,11 +15,11 @@ use crate::status::Status;
 /// One finished block: the counts and both ends' keys, empty after an abort.
 #[derive(Debug)]
 pub struct DecoyRun {
-    /// What Alice counted.
+    /// Pulses, clicks and errors by intensity and basis, as Alice counted them.
     pub counts: DecoyCounts,
     /// Why there is no key, as Alice saw it.
     pub abort: Option<AbortReason>,
-    /// Messages, both ways.
+    /// Number of messages of the block, both ways.
     pub messages: u64,
     /// The key at QAP1.
     pub alice: SecretBits,

@@ -27,7 +27,7 @@ pub const MAX_CLICKS: u64 = 1 << 27;
 /// A message of a block, either way.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
-    /// Bob: what clicked.
+    /// From Bob: which pulses clicked, and in which basis he measured them.
     Detections {
         /// Pulses of the block.
         pulses: u64,

@@ -45,7 +45,7 @@ pub struct LengthRule {
     pub charge: CascadeCharge,
     /// Mean photon numbers.
     pub mean_photons: [f64; INTENSITIES],
-    /// Probability of each.
+    /// Probability of each intensity.
     pub intensity_shares: [f64; INTENSITIES],
     /// Probability of the key basis at either end.
     pub key_basis_share: f64,

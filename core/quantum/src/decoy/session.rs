@@ -40,7 +40,7 @@ use crate::wire::{Reader, WireError, Writer};
 pub enum Step {
     /// Make durable before the next step.
     Persist(PoolMark),
-    /// Send these bytes.
+    /// These bytes are to be sent to the other end.
     Send(Vec<u8>),
     /// The first to tag: authenticated both ways. To be made durable, and used.
     Key(SecretBits),
@@ -58,7 +58,7 @@ pub enum Step {
 pub enum SessionEnd {
     /// With a key.
     Key,
-    /// Without one.
+    /// The block gave no key, for this reason.
     Aborted(AbortReason),
 }
 
