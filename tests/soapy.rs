@@ -8,7 +8,7 @@
 mod common;
 
 use common::{command, data, stdout_of};
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::soapy::{SoapyConfig, SoapyRadio};
 use crqkd_blocks::radio::{Radio, Reception};
 use num_complex::Complex32;
@@ -134,7 +134,7 @@ fn a_burst_may_be_handed_over_before_the_device_is_read() {
         SoapyRadio::open(&SoapyConfig::parse(&arguments).unwrap()).unwrap()
     };
     let radios = [open(1), open(101)];
-    let until: Air = 20_000;
+    let until: AirTime = 20_000;
     let everything = Promises { transmit: until, listen: until, wire: until };
     radios[0].handle().send_at(5_000, vec![Complex32::ONE; 2000]).unwrap();
     for radio in &radios {

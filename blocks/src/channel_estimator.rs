@@ -3,8 +3,8 @@
 use crate::envelope::{pack, unpack};
 use crate::hooks::Hooks;
 use crate::messages::{Detections, Measurement, Measurements};
-use crqkd_air::medium::Air;
-use crqkd_forwarding::{Direction, FrameKind, RxFrame};
+use crqkd_air::medium::AirTime;
+use crqkd_forwarding::RxFrame;
 use crqkd_keys::{Epoch, WindowId};
 use crqkd_sounding::{ChannelEstimate, DelayProfile, Demodulator, Estimate, Estimator, Frame};
 use crqkd_sounding::{Header, PayloadShape, SoundingConfig, SoundingError, ToneFinder};
@@ -33,9 +33,9 @@ pub struct ChannelEstimator {
     tones: ToneFinder,
     /// What was not told yet, and up to where it was told.
     list: Vec<Measurement>,
-    progress: Air,
-    told: Air,
-    patience: Air,
+    progress: AirTime,
+    told: AirTime,
+    patience: AirTime,
     hooks: Hooks,
 }
 
@@ -65,7 +65,7 @@ impl ChannelEstimator {
     }
 
     /// Sets by how many samples measurements may be late; 0 at first. Whoever receives them then wakes up less often.
-    pub fn with_patience(self, samples: Air) -> Self {
+    pub fn with_patience(self, samples: AirTime) -> Self {
         ChannelEstimator { patience: samples, ..self }
     }
 
@@ -123,14 +123,8 @@ impl ChannelEstimator {
             epoch: Epoch(header.epoch),
             window: WindowId(header.window),
             index: header.index,
-            direction: match header.direction {
-                crqkd_sounding::Direction::Forward => Direction::Forward,
-                crqkd_sounding::Direction::Reverse => Direction::Reverse,
-            },
-            kind: match header.kind {
-                crqkd_sounding::FrameKind::Probe => FrameKind::Probe,
-                crqkd_sounding::FrameKind::Control => FrameKind::Control,
-            },
+            direction: header.direction,
+            kind: header.kind,
             sender: header.sender,
             follow: header.follow,
             more: header.more,

@@ -1,6 +1,6 @@
 //! The sample types of a receiver.
 
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 use crqkd_sounding::{Frame, SoundingError, Synchronizer};
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::CpuSample;
@@ -13,7 +13,7 @@ pub trait Iq: CpuSample + Copy {
     /// As [`Synchronizer::process`].
     fn process(
         synchronizer: &mut Synchronizer,
-        time: Air,
+        time: AirTime,
         samples: &[Self],
         full_scale: f32,
         frames: &mut Vec<Frame>,
@@ -23,7 +23,7 @@ pub trait Iq: CpuSample + Copy {
 impl Iq for Complex32 {
     fn process(
         synchronizer: &mut Synchronizer,
-        time: Air,
+        time: AirTime,
         samples: &[Self],
         _full_scale: f32,
         frames: &mut Vec<Frame>,
@@ -36,7 +36,7 @@ impl Iq for Complex32 {
 impl Iq for [i16; 2] {
     fn process(
         synchronizer: &mut Synchronizer,
-        time: Air,
+        time: AirTime,
         samples: &[Self],
         full_scale: f32,
         frames: &mut Vec<Frame>,

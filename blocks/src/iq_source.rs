@@ -6,7 +6,7 @@ use crate::radio::RadioError;
 use crate::radio::file::Starter;
 use crate::time_tag::{last_tag, time_tag};
 use crate::transceiver::STREAM_ITEMS;
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::*;
 
@@ -14,7 +14,7 @@ use futuresdr::runtime::dev::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Air time of the first one.
-    pub time: Air,
+    pub time: AirTime,
     /// Number of samples, at least 1.
     pub len: usize,
     /// The next one, if any, does not follow without a gap.
@@ -38,7 +38,7 @@ where
     output: O,
     fill: Fill<S>,
     starter: Starter,
-    next: Option<Air>,
+    next: Option<AirTime>,
     hooks: Hooks,
 }
 
@@ -95,7 +95,7 @@ where
             tags.add_tag(len - 1, last_tag());
         }
         self.output.produce(len);
-        self.next = (!last).then_some(time + len as Air);
+        self.next = (!last).then_some(time + len as AirTime);
         io.call_again = true;
         Ok(())
     }

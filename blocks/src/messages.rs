@@ -8,7 +8,7 @@
 //! key_buffer --Encryption, Decryption--> polar_otp --Reply, Opened--> key_buffer --Reply--> protocol
 //! ```
 
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_bits::SecretBits;
 use crqkd_channel_key::SoftBits;
 use crqkd_forwarding::{
@@ -24,7 +24,7 @@ pub struct Detections {
     /// In order of their start.
     pub frames: Vec<Frame>,
     /// No frame that starts before this sample will come later.
-    pub progress: Air,
+    pub progress: AirTime,
 }
 
 /// A frame with its channel.
@@ -46,7 +46,7 @@ pub struct Measurements {
     /// In order of their start.
     pub list: Vec<Measurement>,
     /// No frame that starts before this sample will come later.
-    pub progress: Air,
+    pub progress: AirTime,
 }
 
 /// What a radio is told to do.
@@ -55,25 +55,25 @@ pub enum Order {
     /// Send a frame, its first sample at `at`.
     Transmit {
         /// Air time of the first sample.
-        at: Air,
+        at: AirTime,
         /// The frame.
         frame: TxFrame,
     },
     /// Listen to `[from, to)`.
     Listen {
         /// First sample.
-        from: Air,
-        /// After the last sample, or `Air::MAX`.
-        to: Air,
+        from: AirTime,
+        /// After the last sample, or `AirTime::MAX`.
+        to: AirTime,
     },
     /// End an open stretch of listening.
-    ListenUntil(Air),
+    ListenUntil(AirTime),
     /// Send a message over a wire.
     Wire {
         /// Receiver.
         to: QapId,
         /// Air time of arrival.
-        arrives: Air,
+        arrives: AirTime,
         /// The message.
         message: WireMessage,
     },
@@ -175,25 +175,25 @@ pub struct Opened {
 #[derive(Debug, Default)]
 pub struct Begin {
     /// Groups of quantum key and the air time at which each batch is there (QAP).
-    pub supply: Vec<(Air, Vec<Group>)>,
+    pub supply: Vec<(AirTime, Vec<Group>)>,
     /// Requests of programs for key shared with another user, and their air times (user).
-    pub requests: Vec<(Air, crqkd_keys::UserId, u32)>,
+    pub requests: Vec<(AirTime, crqkd_keys::UserId, u32)>,
 }
 
 /// The public part of [`Begin`], from the key buffer to the protocol.
 #[derive(Debug, Default)]
 pub struct Began {
     /// Numbers of the groups, and when they are there.
-    pub supply: Vec<(Air, Vec<GroupId>)>,
+    pub supply: Vec<(AirTime, Vec<GroupId>)>,
     /// See [`Begin::requests`].
-    pub requests: Vec<(Air, crqkd_keys::UserId, u32)>,
+    pub requests: Vec<(AirTime, crqkd_keys::UserId, u32)>,
 }
 
 /// An event with its air time, for the application.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimedEvent {
     /// Air time.
-    pub at: Air,
+    pub at: AirTime,
     /// The event.
     pub event: Event,
 }

@@ -4,7 +4,7 @@ use crate::envelope::{holds, pack, unpack};
 use crate::hooks::Hooks;
 use crate::messages::{Began, Measurements, Order, Orders, ProbeData, Reply, TimedEvent, Work};
 use crate::radio::{WireArrival, WireHorizon};
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_forwarding::{Action, Input, Promise, Sequencer, Station, WireMessage};
 use crqkd_keys::{QapId, Store};
 use crqkd_sounding::Estimate;
@@ -37,7 +37,7 @@ where
     store: Box<dyn Store + Send>,
     observe: bool,
     /// Estimates of frames that may still be kept, by start.
-    estimates: BTreeMap<Air, Estimate>,
+    estimates: BTreeMap<AirTime, Estimate>,
     promised: Option<Promise>,
     actions: Vec<Action>,
     hooks: Hooks,
@@ -172,7 +172,7 @@ where
             let leave = promise.finished && !before.finished;
             let promises = Promises {
                 transmit: promise.transmit,
-                wire: if promise.finished { Air::MAX } else { promise.wire },
+                wire: if promise.finished { AirTime::MAX } else { promise.wire },
                 listen: promise.listen,
             };
             mo.post("orders", pack(Orders { list, promises, leave })).await?;

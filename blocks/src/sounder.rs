@@ -4,7 +4,7 @@ use crate::envelope::unpack;
 use crate::hooks::Hooks;
 use crate::messages::{Order, Orders};
 use crate::radio::RadioTx;
-use crqkd_forwarding::{Direction, FrameKind, TxFrame, WireMessage};
+use crqkd_forwarding::{TxFrame, WireMessage};
 use crqkd_sounding::{FrameLayout, Header, PayloadShape, SoundingError, Synthesizer};
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::*;
@@ -70,15 +70,9 @@ impl Sounder {
             epoch: frame.probe.epoch.0,
             window: frame.probe.window.0,
             index: frame.probe.index,
-            direction: match frame.direction {
-                Direction::Forward => crqkd_sounding::Direction::Forward,
-                Direction::Reverse => crqkd_sounding::Direction::Reverse,
-            },
+            direction: frame.direction,
             sender: frame.sender,
-            kind: match frame.kind {
-                FrameKind::Probe => crqkd_sounding::FrameKind::Probe,
-                FrameKind::Control => crqkd_sounding::FrameKind::Control,
-            },
+            kind: frame.kind,
             gain: 0,
             follow: frame.follow,
             more: frame.more,

@@ -5,7 +5,7 @@ use crate::hooks::Hooks;
 use crate::iq::Iq;
 use crate::messages::Detections;
 use crate::time_tag::stretches;
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 use crqkd_sounding::{Frame, SoundingConfig, SoundingError};
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::*;
@@ -34,9 +34,9 @@ where
     full_scale: f32,
     /// Frames of the present call.
     frames: Vec<Frame>,
-    time: Air,
-    told: Air,
-    patience: Air,
+    time: AirTime,
+    told: AirTime,
+    patience: AirTime,
     hooks: Hooks,
 }
 
@@ -70,7 +70,7 @@ where
     }
 
     /// Sets by how many samples the progress may move untold; 0 at first, as a transmitter needs it.
-    pub fn with_patience(self, samples: Air) -> Self {
+    pub fn with_patience(self, samples: AirTime) -> Self {
         Synchronizer { patience: samples, ..self }
     }
 
@@ -80,7 +80,7 @@ where
         let frames = &mut self.frames;
         for stretch in stretches(samples.len(), tags) {
             let time = stretch.time.unwrap_or(self.time);
-            self.time = time + stretch.range.len() as Air;
+            self.time = time + stretch.range.len() as AirTime;
             let (synchronizer, scale) = (&mut self.synchronizer, self.full_scale);
             Iq::process(synchronizer, time, &samples[stretch.range], scale, frames)?;
             if stretch.last {

@@ -1,6 +1,6 @@
 //! The stream tags that carry air time.
 
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 use futuresdr::runtime::dev::{ItemTag, Tag};
 
 /// Name of the tag on the first sample after every discontinuity.
@@ -9,7 +9,7 @@ pub const TIME: &str = "time";
 pub const LAST: &str = "last";
 
 /// A tag that says: this sample was received at `time`.
-pub fn time_tag(time: Air) -> Tag {
+pub fn time_tag(time: AirTime) -> Tag {
     Tag::NamedAny(TIME.to_owned(), Box::new(time))
 }
 
@@ -19,9 +19,9 @@ pub fn last_tag() -> Tag {
 }
 
 /// Air time of a sample if the tag is a time tag.
-pub fn time_of(tag: &ItemTag) -> Option<Air> {
+pub fn time_of(tag: &ItemTag) -> Option<AirTime> {
     match &tag.tag {
-        Tag::NamedAny(name, any) if name == TIME => any.downcast_ref::<Air>().copied(),
+        Tag::NamedAny(name, any) if name == TIME => any.downcast_ref::<AirTime>().copied(),
         _ => None,
     }
 }
@@ -37,7 +37,7 @@ pub struct Stretch {
     /// Place of the samples in the slice.
     pub range: std::ops::Range<usize>,
     /// Air time of the first one; `None` when it follows the sample before.
-    pub time: Option<Air>,
+    pub time: Option<AirTime>,
     /// Nothing follows the last one.
     pub last: bool,
 }

@@ -5,7 +5,7 @@ use crate::hooks::Hooks;
 use crate::radio::{Radio, Reception};
 use crate::time_tag::{last_tag, time_tag};
 use async_channel::Sender;
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 use futuresdr::num_complex::Complex32;
 use futuresdr::runtime::dev::prelude::*;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Capture {
     /// Number of the radio.
     pub radio: u16,
     /// Air time of the first sample.
-    pub time: Air,
+    pub time: AirTime,
     /// The samples.
     pub samples: Arc<[Complex32]>,
     /// The radio did not listen after them.
@@ -56,9 +56,9 @@ where
     output: O,
     radio: R,
     /// Air time of the sample that would follow without a gap.
-    next: Option<Air>,
+    next: Option<AirTime>,
     /// Samples before this were received already.
-    floor: Air,
+    floor: AirTime,
     tee: Option<Tee>,
     hooks: Hooks,
 }
@@ -103,16 +103,16 @@ where
         match self.hooks.watch(received)? {
             Reception::Samples { mut time, mut len, last } => {
                 // A device that delivers the same samples again must not take time back.
-                let old = self.floor.saturating_sub(time).min(len as Air) as usize;
+                let old = self.floor.saturating_sub(time).min(len as AirTime) as usize;
                 if old > 0 {
                     room.copy_within(old..len, 0);
-                    (time, len) = (time + old as Air, len - old);
+                    (time, len) = (time + old as AirTime, len - old);
                 }
                 io.call_again = true;
                 if len == 0 {
                     return Ok(());
                 }
-                self.floor = time + len as Air;
+                self.floor = time + len as AirTime;
                 if self.next != Some(time) {
                     tags.add_tag(0, time_tag(time));
                 }
@@ -125,7 +125,7 @@ where
                     let _ = tee.sender.send(capture).await; // a recorder that went away is not missed
                 }
                 self.output.produce(len);
-                self.next = (!last).then_some(time + len as Air);
+                self.next = (!last).then_some(time + len as AirTime);
             }
             Reception::Wired(message) => {
                 mo.post("wire", pack(message)).await?;

@@ -1,6 +1,6 @@
 //! Every block on its own: the same under any split of its input, and it ends when its input does.
 
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_bits::{BitString, PolyHash64, SecretBits, Toeplitz};
 use crqkd_blocks::desk::{Desk, Done};
 use crqkd_blocks::envelope::{holds, pack, unpack};
@@ -57,7 +57,7 @@ fn gates() -> Vec<Chunk> {
         rng = rng.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (rng >> 8) as f32 / (1 << 24) as f32 - 0.5
     };
-    let mut gate = |time: Air, control: &[u8]| {
+    let mut gate = |time: AirTime, control: &[u8]| {
         let burst = synthesizer.burst(Some(&header(control.len())), control, &[]);
         let burst = burst.expect("a valid header");
         let mut samples: Vec<Complex32> =
@@ -133,7 +133,9 @@ fn the_transceiver_keeps_air_time_whatever_the_room() {
 }
 
 /// Frames and the last progress of what a synchronizer finds.
-fn synchronize(pieces: Vec<(Vec<Complex32>, Vec<ItemTag>)>) -> (Vec<crqkd_sounding::Frame>, Air) {
+fn synchronize(
+    pieces: Vec<(Vec<Complex32>, Vec<ItemTag>)>,
+) -> (Vec<crqkd_sounding::Frame>, AirTime) {
     let block = Synchronizer::<Reader<_>>::new(&SoundingConfig::default(), Hooks::default());
     let mut mocker = Mocker::new(block.expect("the default is valid"));
     let (mut frames, mut progress) = (Vec::new(), 0);
@@ -159,7 +161,7 @@ proptest! {
         let (samples, tags, _) = transceive(gates(), 1 << 16);
         let whole = synchronize(pieces(&samples, &tags, &[]));
         prop_assert_eq!(whole.0.iter().map(|f| f.start()).collect::<Vec<_>>(), [1_150, 50_150, 90_150]);
-        prop_assert_eq!(whole.1, 90_000 + gates()[2].samples.len() as Air);
+        prop_assert_eq!(whole.1, 90_000 + gates()[2].samples.len() as AirTime);
         let split = synchronize(pieces(&samples, &tags, &cuts));
         prop_assert!(whole == split);
     }
@@ -238,7 +240,7 @@ fn the_channel_estimator_reads_frames_in_any_batches() {
 fn measurements_may_be_late_and_none_is_lost() {
     let (samples, tags, _) = transceive(gates(), 1 << 16);
     let (frames, progress) = synchronize(pieces(&samples, &tags, &[]));
-    let run = |patience: Air| {
+    let run = |patience: AirTime| {
         let block = ChannelEstimator::new(&SoundingConfig::default(), Hooks::default()).unwrap();
         let mut mocker = Mocker::new(block.with_patience(patience));
         for frame in &frames {
@@ -270,19 +272,19 @@ impl Note {
 }
 
 impl RadioPort<WireMessage> for Note {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         self.put(format!("burst {time} {}", burst.len()))
     }
     fn promise(&self, p: Promises) -> Result<(), RadioError> {
         self.put(format!("promise {} {} {}", p.transmit, p.wire, p.listen))
     }
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         self.put(format!("listen {from} {to}"))
     }
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         self.put(format!("until {at}"))
     }
-    fn wire(&self, to: u16, arrival: Air, _message: WireMessage) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, arrival: AirTime, _message: WireMessage) -> Result<(), RadioError> {
         self.put(format!("wire {to} {arrival}"))
     }
     fn leave(&self) {
@@ -549,7 +551,7 @@ struct Scripted {
 }
 
 impl Station for Scripted {
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>) {
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Start => {
                 let records = vec![Record::Epoch { epoch: Epoch(3) }];
@@ -574,11 +576,11 @@ impl Station for Scripted {
             other => unreachable!("{other:?}"),
         }
     }
-    fn next_timer(&self) -> Option<Air> {
+    fn next_timer(&self) -> Option<AirTime> {
         None
     }
-    fn advance(&mut self, _now: Air, _out: &mut Vec<Output>) {}
-    fn promise(&self, progress: Air) -> Air {
+    fn advance(&mut self, _now: AirTime, _out: &mut Vec<Output>) {}
+    fn promise(&self, progress: AirTime) -> AirTime {
         progress.saturating_add(20_000)
     }
     fn finished(&self) -> bool {
@@ -597,7 +599,7 @@ fn plan() -> Plan {
     Plan::new(config, frames).expect("valid")
 }
 
-fn frame(start: Air) -> Measurement {
+fn frame(start: AirTime) -> Measurement {
     let mut estimate = probe_data(0).estimate;
     estimate.start = start;
     let frame = RxFrame {

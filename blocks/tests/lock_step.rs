@@ -1,7 +1,7 @@
 //! Two radios that wait for each other: the promises of each pass through the inbox of a block,
 //! and still nobody waits for ever, whatever the number of workers and the order of their steps.
 
-use crqkd_air::medium::{Air, Promises, RadioKind, Transmission};
+use crqkd_air::medium::{AirTime, Promises, RadioKind, Transmission};
 use crqkd_blocks::Hooks;
 use crqkd_blocks::Transceiver;
 use crqkd_blocks::envelope::{pack, unpack};
@@ -14,8 +14,8 @@ use futuresdr::runtime::config;
 use futuresdr::runtime::dev::prelude::*;
 use futuresdr::runtime::scheduler::SmolScheduler;
 
-const TURN: Air = 5_000;
-const END: Air = 400_000;
+const TURN: AirTime = 5_000;
+const END: AirTime = 400_000;
 
 /// Adds up what is on the air, without a channel.
 struct Ideal;
@@ -23,15 +23,15 @@ struct Ideal;
 impl Propagation for Ideal {
     fn receive(
         &mut self,
-        from: Air,
+        from: AirTime,
         bursts: &[Transmission],
         out: &mut [Complex32],
     ) -> Result<(), RadioError> {
         out.fill(Complex32::ZERO);
         for b in bursts {
             for (i, s) in b.samples.iter().enumerate() {
-                let t = b.start + i as Air;
-                if t >= from && t < from + out.len() as Air {
+                let t = b.start + i as AirTime;
+                if t >= from && t < from + out.len() as AirTime {
                     out[(t - from) as usize] += s;
                 }
             }
@@ -46,7 +46,7 @@ impl Propagation for Ideal {
 struct Listener<I: CpuBufferReader<Item = Complex32> = DefaultCpuReader<Complex32>> {
     #[input]
     input: I,
-    time: Air,
+    time: AirTime,
     hooks: Hooks,
 }
 
@@ -84,10 +84,10 @@ impl<I: CpuBufferReader<Item = Complex32>> Kernel for Listener<I> {
 #[message_inputs(progress)]
 struct Answerer {
     tx: RadioTx<()>,
-    heard: Vec<Air>,
+    heard: Vec<AirTime>,
     gated: bool,
     hooks: Hooks,
-    log: async_channel::Sender<Vec<Air>>,
+    log: async_channel::Sender<Vec<AirTime>>,
 }
 
 impl Answerer {
@@ -103,7 +103,7 @@ impl Answerer {
             io.finished = true;
             return Ok(Pmt::Ok);
         }
-        let (time, heard): (Air, Vec<Air>) = unpack(&p)?;
+        let (time, heard): (AirTime, Vec<AirTime>) = unpack(&p)?;
         let mut promise = time + TURN;
         for t in heard {
             self.heard.push(t);
@@ -128,7 +128,7 @@ impl Answerer {
 impl Kernel for Answerer {}
 
 /// Air times at which each of the two heard the other.
-fn ping_pong(workers: usize, hooks: Hooks, gated: bool) -> Result<[Vec<Air>; 2]> {
+fn ping_pong(workers: usize, hooks: Hooks, gated: bool) -> Result<[Vec<AirTime>; 2]> {
     config::set("ctrlport_enable", false);
     let air = VirtualAir::new(0);
     let mut fg = Flowgraph::new();
@@ -143,7 +143,7 @@ fn ping_pong(workers: usize, hooks: Hooks, gated: bool) -> Result<[Vec<Air>; 2]>
             let at = if name == 0 { 1_000 + TURN } else { 1_000 };
             tx.listen(at - 10, at + 10)?;
         } else {
-            tx.listen(0, Air::MAX)?;
+            tx.listen(0, AirTime::MAX)?;
         }
         tx.promise(Promises { transmit: TURN, wire: TURN, listen: TURN })?;
         let (log, read) = async_channel::unbounded();
@@ -170,14 +170,14 @@ fn ping_pong(workers: usize, hooks: Hooks, gated: bool) -> Result<[Vec<Air>; 2]>
 
 #[test]
 fn two_radios_that_wait_for_each_other_go_on() {
-    let user: Vec<Air> = (0..).map(|k| 1_000 + 2 * TURN * k).take_while(|&t| t < END).collect();
-    let qap: Vec<Air> = user.iter().map(|t| t + TURN).take_while(|&t| t < END).collect();
+    let user: Vec<AirTime> = (0..).map(|k| 1_000 + 2 * TURN * k).take_while(|&t| t < END).collect();
+    let qap: Vec<AirTime> = user.iter().map(|t| t + TURN).take_while(|&t| t < END).collect();
     for workers in [1, 2, 4] {
         for hooks in [Hooks::default(), Hooks::default().with_sleeps(workers as u64, 100)] {
             for gated in [false, true] {
                 let [heard_by_qap, heard_by_user] =
                     ping_pong(workers, hooks.clone(), gated).unwrap();
-                let upto = |v: &[Air]| -> Vec<Air> {
+                let upto = |v: &[AirTime]| -> Vec<AirTime> {
                     v.iter().copied().take_while(|&t| t < END).collect()
                 };
                 assert_eq!(upto(&heard_by_user), user, "{workers} workers");

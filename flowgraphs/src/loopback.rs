@@ -5,7 +5,7 @@ use crate::config::{FlowgraphError, SystemConfig};
 use crate::role::Role;
 use crate::run::{RunOptions, Running};
 use crqkd_air::faults::Fault;
-use crqkd_air::medium::{Air, RadioKind, Transmission};
+use crqkd_air::medium::{AirTime, RadioKind, Transmission};
 use crqkd_air::{AirConfig, Burst, RESPONSE_SAMPLES, Radio as Kind, World};
 use crqkd_blocks::messages::Begin;
 use crqkd_blocks::radio::air::{AirRadio, Propagation, VirtualAir};
@@ -21,9 +21,9 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Supply {
     /// At the access point of Alice's cell.
-    pub qap1: Vec<(Air, Vec<Group>)>,
+    pub qap1: Vec<(AirTime, Vec<Group>)>,
     /// At the other one.
-    pub qap2: Vec<(Air, Vec<Group>)>,
+    pub qap2: Vec<(AirTime, Vec<Group>)>,
 }
 
 /// Channel, seed and receiver of a simulation of frames one way.
@@ -51,7 +51,7 @@ struct Simulated {
 impl Propagation for Simulated {
     fn receive(
         &mut self,
-        from: Air,
+        from: AirTime,
         bursts: &[Transmission],
         out: &mut [Complex32],
     ) -> Result<(), RadioError> {
@@ -63,7 +63,7 @@ impl Propagation for Simulated {
                 samples: b.samples.clone(),
             })
             .collect();
-        let range = from..from + out.len() as Air;
+        let range = from..from + out.len() as AirTime;
         self.world.receive(self.rx, range, &bursts, &mut self.samples);
         out.copy_from_slice(&self.samples);
         Ok(())
@@ -159,7 +159,7 @@ pub fn with_faults<W: Send + Sync + Clone + 'static>(
 
 /// What a role begins with: an access point with groups of quantum key, and Alice with her request for key shared
 /// with Bob.
-pub fn begin(role: Role, supply: Vec<(Air, Vec<Group>)>, groups: u32) -> Begin {
+pub fn begin(role: Role, supply: Vec<(AirTime, Vec<Group>)>, groups: u32) -> Begin {
     let requests = if role == Role::Alice { vec![(0, Role::user(1), groups)] } else { vec![] };
     Begin { supply, requests }
 }

@@ -9,7 +9,7 @@ use crate::run::system_of;
 use crate::scenario;
 use anyhow::{Context, Result};
 use clap::Args;
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_air::{RESPONSE_SAMPLES, Radio as Kind, SAMPLE_RATE_HZ};
 use crqkd_blocks::radio::air::VirtualAir;
 use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
@@ -175,7 +175,7 @@ struct Logged {
 }
 
 impl RadioPort<WireBytes> for Logged {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         let line = json!({ "radio": self.role, "start": time, "samples": burst.len() });
         self.tx.send_at(time, burst)?;
         let mut log = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,15 +189,15 @@ impl RadioPort<WireBytes> for Logged {
         self.tx.promise(promises)
     }
 
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         self.tx.listen(from, to)
     }
 
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         self.tx.listen_until(at)
     }
 
-    fn wire(&self, to: u16, arrival: Air, message: WireBytes) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, arrival: AirTime, message: WireBytes) -> Result<(), RadioError> {
         self.tx.wire(to, arrival, message)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::air::{Address, AirClient, Part, RunId};
 use crate::wired::wired;
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::file::{Chunk, FileRadio, Starter};
 use crqkd_blocks::radio::{Progress, Radio, RadioError, RadioPort, RadioTx, Reception};
 use crqkd_forwarding::WireMessage;
@@ -154,7 +154,7 @@ impl Radio for Player {
     fn try_recv(&mut self, out: &mut [Complex32]) -> Result<Reception<WireMessage>, RadioError> {
         Ok(match self.radio.try_recv(out)? {
             Reception::Samples { time, len, last } => {
-                self.shared.played.fetch_max(time + len as Air, Ordering::Relaxed);
+                self.shared.played.fetch_max(time + len as AirTime, Ordering::Relaxed);
                 Reception::Samples { time, len, last }
             }
             Reception::Wired(wired) => match wired.message {},
@@ -169,7 +169,7 @@ impl Radio for Player {
 struct FilePort(Arc<FileShared>);
 
 impl RadioPort<WireMessage> for FilePort {
-    fn send_at(&self, time: Air, _burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, _burst: Vec<Complex32>) -> Result<(), RadioError> {
         let reason = format!("a recording cannot transmit, at {time}");
         Err(RadioError::File { name: self.0.name.clone(), reason })
     }
@@ -179,15 +179,15 @@ impl RadioPort<WireMessage> for FilePort {
         Ok(())
     }
 
-    fn listen(&self, _from: Air, _to: Air) -> Result<(), RadioError> {
+    fn listen(&self, _from: AirTime, _to: AirTime) -> Result<(), RadioError> {
         Ok(()) // it plays what was recorded
     }
 
-    fn listen_until(&self, _at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, _at: AirTime) -> Result<(), RadioError> {
         Ok(())
     }
 
-    fn wire(&self, to: u16, _arrival: Air, _message: WireMessage) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, _arrival: AirTime, _message: WireMessage) -> Result<(), RadioError> {
         Err(RadioError::NoWire { to })
     }
 
@@ -199,7 +199,7 @@ impl Progress for FilePort {
         self.0.played.load(Ordering::Relaxed)
     }
 
-    fn air_time(&self) -> Air {
+    fn air_time(&self) -> AirTime {
         self.0.played.load(Ordering::Relaxed)
     }
 

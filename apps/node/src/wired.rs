@@ -1,6 +1,6 @@
 //! A radio whose wire to the other access point is somewhere else.
 
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::{Radio, RadioError, RadioPort, RadioTx, Ready, Reception};
 use crqkd_forwarding::WireMessage;
 use futuresdr::num_complex::Complex32;
@@ -69,7 +69,7 @@ struct WiredPort {
 }
 
 impl RadioPort<WireMessage> for WiredPort {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         self.samples.send_at(time, burst)
     }
 
@@ -78,15 +78,15 @@ impl RadioPort<WireMessage> for WiredPort {
         self.samples.promise(promises)
     }
 
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         self.samples.listen(from, to)
     }
 
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         self.samples.listen_until(at)
     }
 
-    fn wire(&self, to: u16, arrival: Air, message: WireMessage) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, arrival: AirTime, message: WireMessage) -> Result<(), RadioError> {
         self.wire.wire(to, arrival, message)
     }
 

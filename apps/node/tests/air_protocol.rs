@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use crqkd_air::RESPONSE_SAMPLES;
-use crqkd_air::medium::{Air, Promises, RadioKind, Transmission};
+use crqkd_air::medium::{AirTime, Promises, RadioKind, Transmission};
 use crqkd_blocks::radio::air::{Propagation, VirtualAir};
 use crqkd_blocks::radio::{Radio, RadioError, Reception};
 use crqkd_node::air::protocol::{
@@ -30,34 +30,34 @@ fn from_radio() -> impl Strategy<Value = FromRadio> {
     let run =
         (any::<u64>(), any::<[u8; 32]>()).prop_map(|(seed, scenario)| RunId { seed, scenario });
     let hello = (any::<u16>(), part, any::<u16>(), prop::option::of(run));
-    let promises = (any::<Air>(), any::<Air>(), any::<Air>());
-    let wire = (any::<u16>(), any::<Air>(), prop::collection::vec(any::<u8>(), 0..90));
+    let promises = (any::<AirTime>(), any::<AirTime>(), any::<AirTime>());
+    let wire = (any::<u16>(), any::<AirTime>(), prop::collection::vec(any::<u8>(), 0..90));
     prop_oneof![
         hello.prop_map(|(version, part, radio, run)| {
             FromRadio::Hello(Hello { version, part, radio, run })
         }),
-        (any::<Air>(), samples())
+        (any::<AirTime>(), samples())
             .prop_map(|(start, samples)| FromRadio::Transmit { start, samples }),
         promises.prop_map(|(transmit, wire, listen)| {
             FromRadio::Promise(Promises { transmit, wire, listen })
         }),
-        (any::<Air>(), any::<Air>()).prop_map(|(from, to)| FromRadio::Listen { from, to }),
-        any::<Air>().prop_map(FromRadio::ListenUntil),
+        (any::<AirTime>(), any::<AirTime>()).prop_map(|(from, to)| FromRadio::Listen { from, to }),
+        any::<AirTime>().prop_map(FromRadio::ListenUntil),
         wire.prop_map(|(to, arrival, bytes)| FromRadio::Wire { to, arrival, bytes }),
         Just(FromRadio::Leave),
     ]
 }
 
 fn from_server() -> impl Strategy<Value = FromServer> {
-    let wired = (any::<u16>(), any::<Air>(), prop::collection::vec(any::<u8>(), 0..90));
+    let wired = (any::<u16>(), any::<AirTime>(), prop::collection::vec(any::<u8>(), 0..90));
     prop_oneof![
         (any::<u16>(), any::<bool>())
             .prop_map(|(version, receiver)| FromServer::Welcome { version, receiver }),
         ".{0,50}".prop_map(FromServer::Refused),
-        (any::<Air>(), any::<bool>(), samples())
+        (any::<AirTime>(), any::<bool>(), samples())
             .prop_map(|(time, last, samples)| FromServer::Samples { time, last, samples }),
         wired.prop_map(|(from, arrival, bytes)| FromServer::Wired { from, arrival, bytes }),
-        (any::<u16>(), any::<Air>())
+        (any::<u16>(), any::<AirTime>())
             .prop_map(|(from, until)| FromServer::WireHorizon { from, until }),
         Just(FromServer::End),
         ".{0,50}".prop_map(FromServer::Failed),
@@ -115,7 +115,7 @@ struct Quiet;
 impl Propagation for Quiet {
     fn receive(
         &mut self,
-        _: Air,
+        _: AirTime,
         _: &[Transmission],
         out: &mut [Complex32],
     ) -> Result<(), RadioError> {

@@ -1,7 +1,7 @@
 //! Radios on the virtual air: lock-step air time, samples made by a channel model.
 
 use super::{Progress, Radio, RadioError, RadioPort, RadioTx, Reception, WireArrival, WireHorizon};
-use crqkd_air::medium::{Air, Medium, Promises, RadioId, RadioKind, Step, Transmission};
+use crqkd_air::medium::{AirTime, Medium, Promises, RadioId, RadioKind, Step, Transmission};
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ pub trait Propagation: Send + 'static {
     /// When the samples cannot be had (a recording has a hole there).
     fn receive(
         &mut self,
-        from: Air,
+        from: AirTime,
         bursts: &[Transmission],
         out: &mut [Complex32],
     ) -> Result<(), RadioError>;
@@ -60,7 +60,7 @@ const MAX_CHUNK: usize = 1 << 16;
 
 impl<W: Send + Sync + Clone + 'static> VirtualAir<W> {
     /// An empty air on which a burst echoes for at most `echo` samples.
-    pub fn new(echo: Air) -> Self {
+    pub fn new(echo: AirTime) -> Self {
         let inner = Inner { medium: Medium::new(echo), seats: Vec::new() };
         VirtualAir {
             shared: Arc::new(Shared { inner: Mutex::new(inner), activity: AtomicU64::new(0) }),
@@ -93,7 +93,7 @@ impl<W: Send + Sync> Progress for VirtualAir<W> {
         self.shared.activity.load(Ordering::Relaxed)
     }
 
-    fn air_time(&self) -> Air {
+    fn air_time(&self) -> AirTime {
         let inner = self.shared.lock();
         inner.seats.iter().map(|s| inner.medium.position(s.radio)).max().unwrap_or(0)
     }
@@ -211,7 +211,7 @@ struct AirPort<W> {
 }
 
 impl<W: Send + Sync> RadioPort<W> for AirPort<W> {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         // Nobody can go on because of a burst alone, only because of a promise after it.
         Ok(self.shared.lock().medium.transmit(self.radio, time, burst.into())?)
     }
@@ -221,15 +221,15 @@ impl<W: Send + Sync> RadioPort<W> for AirPort<W> {
         Ok(())
     }
 
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         Ok(self.shared.change(|air| air.medium.listen(self.radio, from, to))?)
     }
 
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         Ok(self.shared.change(|air| air.medium.listen_until(self.radio, at))?)
     }
 
-    fn wire(&self, to: u16, arrival: Air, message: W) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, arrival: AirTime, message: W) -> Result<(), RadioError> {
         self.shared.change(|air| {
             let peer = air.seats.iter().find(|s| s.name == to).ok_or(RadioError::NoWire { to })?;
             Ok(air.medium.wire(self.radio, peer.radio, arrival, message)?)

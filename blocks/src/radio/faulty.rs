@@ -3,7 +3,7 @@
 use super::{Radio, RadioError, RadioPort, RadioTx, Reception, WireArrival, WireHorizon};
 use crqkd_air::Clock;
 use crqkd_air::faults::{Fault, Faults, Piece};
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use futuresdr::num_complex::Complex32;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -37,7 +37,7 @@ impl<R: Radio> Faulty<R> {
         let rest = &piece.samples[self.played..];
         let len = rest.len().min(out.len());
         out[..len].copy_from_slice(&rest[..len]);
-        let time = piece.time + self.played as Air;
+        let time = piece.time + self.played as AirTime;
         let done = len == rest.len();
         let last = done && piece.last;
         self.played += len;
@@ -48,7 +48,7 @@ impl<R: Radio> Faulty<R> {
         Some(Reception::Samples { time, len, last })
     }
 
-    fn local(&self, air: Air) -> Air {
+    fn local(&self, air: AirTime) -> AirTime {
         self.faults.clock().map_or(air, |clock| clock.local(air))
     }
 }
@@ -93,16 +93,16 @@ struct FaultyPort<W> {
 }
 
 impl<W> FaultyPort<W> {
-    fn air(&self, local: Air) -> Air {
+    fn air(&self, local: AirTime) -> AirTime {
         self.clock.map_or(local, |clock| clock.air(local))
     }
 }
 
 impl<W: Send + Sync> RadioPort<W> for FaultyPort<W> {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         let at = self.air(time);
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        let sending = faults.send(at, burst.len() as Air);
+        let sending = faults.send(at, burst.len() as AirTime);
         if let Some(again) = sending.again {
             self.tx.send_at(again, burst.clone())?;
         }
@@ -117,15 +117,15 @@ impl<W: Send + Sync> RadioPort<W> for FaultyPort<W> {
         })
     }
 
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         self.tx.listen(self.air(from), self.air(to))
     }
 
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         self.tx.listen_until(self.air(at))
     }
 
-    fn wire(&self, to: u16, arrival: Air, message: W) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, arrival: AirTime, message: W) -> Result<(), RadioError> {
         self.tx.wire(to, self.air(arrival), message)
     }
 

@@ -1,7 +1,7 @@
 //! A radio that plays stored samples; it cannot transmit.
 
 use super::{Radio, RadioError, Ready, Reception};
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     /// Air time of the first sample.
-    pub time: Air,
+    pub time: AirTime,
     /// The samples, contiguous.
     pub samples: Vec<Complex32>,
 }
@@ -109,11 +109,11 @@ impl Radio for FileRadio {
         let rest = &chunk.samples[*played..];
         let len = rest.len().min(out.len());
         out[..len].copy_from_slice(&rest[..len]);
-        let time = chunk.time + *played as Air;
+        let time = chunk.time + *played as AirTime;
         *played += len;
         let done = *played == chunk.samples.len();
         let next = self.following.as_ref().map(|chunk| chunk.time);
-        let last = done && next != Some(time + len as Air);
+        let last = done && next != Some(time + len as AirTime);
         if done {
             self.present = None;
         }
@@ -146,19 +146,19 @@ impl Recorded {
 impl super::air::Propagation for Recorded {
     fn receive(
         &mut self,
-        from: Air,
+        from: AirTime,
         _bursts: &[crqkd_air::medium::Transmission],
         out: &mut [Complex32],
     ) -> Result<(), RadioError> {
         let mut done = 0;
         while done < out.len() {
-            let at = from + done as Air;
-            let end = self.chunk.time + self.chunk.samples.len() as Air;
+            let at = from + done as AirTime;
+            let end = self.chunk.time + self.chunk.samples.len() as AirTime;
             if at >= end {
                 let missing = || RadioError::NotRecorded {
                     name: self.name.clone(),
                     from: at,
-                    to: from + out.len() as Air,
+                    to: from + out.len() as AirTime,
                 };
                 match self.chunks.next() {
                     Some(chunk) => self.chunk = chunk?,
@@ -171,7 +171,7 @@ impl super::air::Propagation for Recorded {
                 continue;
             }
             if at < self.chunk.time {
-                let (name, to) = (self.name.clone(), from + out.len() as Air);
+                let (name, to) = (self.name.clone(), from + out.len() as AirTime);
                 return Err(RadioError::NotRecorded { name, from: at, to });
             }
             let place = (at - self.chunk.time) as usize;
@@ -188,8 +188,8 @@ mod tests {
     use super::super::air::Propagation;
     use super::*;
 
-    fn chunk(time: Air, len: usize) -> Result<Chunk, RadioError> {
-        let samples = (0..len).map(|i| Complex32::new((time + i as Air) as f32, 0.0)).collect();
+    fn chunk(time: AirTime, len: usize) -> Result<Chunk, RadioError> {
+        let samples = (0..len).map(|i| Complex32::new((time + i as AirTime) as f32, 0.0)).collect();
         Ok(Chunk { time, samples })
     }
 
@@ -197,7 +197,7 @@ mod tests {
     fn a_recording_is_found_again_whatever_the_pieces_asked_for() {
         let chunks = [chunk(10, 4), chunk(14, 2), chunk(30, 5), chunk(50, 5)];
         let mut recorded = Recorded::new("alice", chunks.into_iter());
-        let mut get = |from: Air, len: usize| -> Result<Vec<f32>, String> {
+        let mut get = |from: AirTime, len: usize| -> Result<Vec<f32>, String> {
             let mut out = vec![Complex32::ZERO; len];
             let got = recorded.receive(from, &[], &mut out);
             got.map(|()| out.iter().map(|s| s.re).collect()).map_err(|e| e.to_string())

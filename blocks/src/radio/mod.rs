@@ -12,7 +12,7 @@ pub mod file;
 #[cfg(feature = "soapy")]
 pub mod soapy;
 
-use crqkd_air::medium::{Air, MediumError, Promises};
+use crqkd_air::medium::{AirTime, MediumError, Promises};
 use futuresdr::num_complex::Complex32;
 use std::fmt;
 use std::future::Future;
@@ -28,7 +28,7 @@ pub enum Reception<W> {
     /// The first `len` samples of the buffer were received from `time` on.
     Samples {
         /// Air time of the first sample.
-        time: Air,
+        time: AirTime,
         /// Number of samples, at least 1.
         len: usize,
         /// The radio does not listen after them.
@@ -48,7 +48,7 @@ pub enum Reception<W> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireArrival<W> {
     /// Air time at which it takes effect.
-    pub time: Air,
+    pub time: AirTime,
     /// The name under which the receiver knows the sender.
     pub from: u16,
     /// The message.
@@ -61,7 +61,7 @@ pub struct WireHorizon {
     /// The name under which the receiver knows the sender.
     pub from: u16,
     /// Air time before which nothing more will come from it.
-    pub until: Air,
+    pub until: AirTime,
 }
 
 /// Shows whether a radio, or a whole air, moves; for watchdogs and progress bars.
@@ -69,7 +69,7 @@ pub trait Progress: Send + Sync {
     /// Changes as long as anything happens.
     fn activity(&self) -> u64;
     /// The air time of the radio that is furthest.
-    fn air_time(&self) -> Air;
+    fn air_time(&self) -> AirTime;
     /// Who waits where, in one line.
     fn describe(&self) -> String;
 }
@@ -107,27 +107,27 @@ pub trait RadioPort<W>: Send + Sync {
     ///
     /// # Errors
     /// When `time` is too late.
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError>;
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError>;
     /// Promises that nothing that is not handed over yet takes effect before these times.
     ///
     /// # Errors
     /// When the device has failed.
     fn promise(&self, promises: Promises) -> Result<(), RadioError>;
-    /// Listens to `[from, to)`; `to` may be `Air::MAX`.
+    /// Listens to `[from, to)`; `to` may be `AirTime::MAX`.
     ///
     /// # Errors
     /// When `from` is too late.
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError>;
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError>;
     /// Ends an open stretch of listening at `at`.
     ///
     /// # Errors
     /// When `at` is too late.
-    fn listen_until(&self, at: Air) -> Result<(), RadioError>;
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError>;
     /// Sends a message over the wire to `to`, where it takes effect at `arrival`.
     ///
     /// # Errors
     /// When there is no such wire or `arrival` is too early.
-    fn wire(&self, to: u16, arrival: Air, message: W) -> Result<(), RadioError>;
+    fn wire(&self, to: u16, arrival: AirTime, message: W) -> Result<(), RadioError>;
     /// Leaves the air.
     fn leave(&self);
 }
@@ -180,9 +180,9 @@ pub enum RadioError {
         /// Name of the recording.
         name: String,
         /// First sample that is missing.
-        from: Air,
+        from: AirTime,
         /// End of the stretch.
-        to: Air,
+        to: AirTime,
     },
     /// A file could not be read.
     #[error("{name}: {reason}")]

@@ -41,11 +41,9 @@ mod world;
 
 pub use clock::Clock;
 pub use config::{AirConfig, AirError};
+pub use crqkd_ids::SAMPLE_RATE_HZ;
 pub use csi::{CARRIERS, CarrierSet, ESTIMATE_GAIN, Probe, carrier_offset};
 pub use geometry::TAPS;
 pub use radio::Radio;
 pub use receive::{Burst, PATH_DELAY, RESPONSE_SAMPLES};
 pub use world::World;
-
-/// Sample rate of the air, samples a second; air time counts these.
-pub const SAMPLE_RATE_HZ: f64 = 20e6;

@@ -23,14 +23,12 @@
 
 mod error;
 
+pub use crqkd_ids::AirTime;
 pub use error::MediumError;
 
 use num_complex::Complex32;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Air time: a sample index at 20 Msample/s.
-pub type Air = u64;
 
 /// Names one radio on a [`Medium`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,15 +56,15 @@ pub struct Transmission {
     /// The radio that sends it.
     pub radio: RadioId,
     /// Air time of the first sample.
-    pub start: Air,
+    pub start: AirTime,
     /// Unit-power samples as the transmitter emits them.
     pub samples: Arc<[Complex32]>,
 }
 
 impl Transmission {
     /// Air time after the last sample.
-    pub fn end(&self) -> Air {
-        self.start.saturating_add(self.samples.len() as Air)
+    pub fn end(&self) -> AirTime {
+        self.start.saturating_add(self.samples.len() as AirTime)
     }
 }
 
@@ -74,7 +72,7 @@ impl Transmission {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wired<W> {
     /// Air time at which it takes effect at the receiver.
-    pub arrival: Air,
+    pub arrival: AirTime,
     /// The sender.
     pub from: RadioId,
     /// Counts the sender's messages from 0: with `arrival` and `from` a total order.
@@ -87,16 +85,17 @@ pub struct Wired<W> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promises {
     /// No burst that is not handed over starts before this sample.
-    pub transmit: Air,
+    pub transmit: AirTime,
     /// No wired message that is not handed over arrives before this time.
-    pub wire: Air,
+    pub wire: AirTime,
     /// No gate that is not announced begins before this sample, and no open one is ended before it.
-    pub listen: Air,
+    pub listen: AirTime,
 }
 
 impl Promises {
     /// Nothing will come any more.
-    pub const SILENT: Promises = Promises { transmit: Air::MAX, wire: Air::MAX, listen: Air::MAX };
+    pub const SILENT: Promises =
+        Promises { transmit: AirTime::MAX, wire: AirTime::MAX, listen: AirTime::MAX };
 
     fn raise(&mut self, to: Promises) {
         self.transmit = self.transmit.max(to.transmit);
@@ -111,9 +110,9 @@ pub enum Step<W> {
     /// Receive the samples `[from, to)`.
     Receive {
         /// First sample.
-        from: Air,
+        from: AirTime,
         /// After the last sample.
-        to: Air,
+        to: AirTime,
         /// The radio stops listening at `to`.
         last: bool,
         /// All bursts of other radios that can be heard in it, ordered by (start, radio).
@@ -127,7 +126,7 @@ pub enum Step<W> {
         /// The sender.
         from: RadioId,
         /// Air time before which nothing more will come from it.
-        until: Air,
+        until: AirTime,
     },
     /// Nothing can be said before somebody promises more.
     Wait,
@@ -141,27 +140,27 @@ struct State<W> {
     kind: RadioKind,
     promises: Promises,
     /// Everything before this sample has been received or passed.
-    position: Air,
+    position: AirTime,
     /// Disjoint, ascending, not before `position`; the last one may be open-ended.
-    gates: VecDeque<(Air, Air)>,
+    gates: VecDeque<(AirTime, AirTime)>,
     /// End of the last gate that was announced.
-    announced: Air,
+    announced: AirTime,
     /// Ordered by (arrival, from, number).
     inbox: VecDeque<Wired<W>>,
     /// Wired radios, and how far each was last said to be complete.
-    peers: Vec<(usize, Air)>,
+    peers: Vec<(usize, AirTime)>,
     sent: u64,
     left: bool,
 }
 
 impl<W> State<W> {
     /// First sample that the radio may still receive.
-    fn floor(&self) -> Air {
+    fn floor(&self) -> AirTime {
         let next = self.gates.front().map_or(self.promises.listen, |gate| gate.0);
-        if self.left { Air::MAX } else { self.position.max(next) }
+        if self.left { AirTime::MAX } else { self.position.max(next) }
     }
 
-    fn check_gate(&self, radio: RadioId, from: Air) -> Result<(), MediumError> {
+    fn check_gate(&self, radio: RadioId, from: AirTime) -> Result<(), MediumError> {
         let promise = self.promises.listen;
         if from < promise && !self.left {
             return Err(MediumError::LateGate { radio: radio.0, from, promise });
@@ -191,25 +190,25 @@ impl<W> State<W> {
 pub struct Medium<W> {
     radios: Vec<State<W>>,
     bursts: VecDeque<Transmission>,
-    echo: Air,
+    echo: AirTime,
 }
 
 /// How far a transmitter may run ahead of the slowest receiver of its cell: 2 s of air, which
 /// bounds the bursts that are kept.
-pub const LEASH: Air = 40_000_000;
+pub const LEASH: AirTime = 40_000_000;
 
 /// Samples of one radio's bursts that wait at most: more than the leash lets anybody run ahead.
 pub const MAX_BURST_SAMPLES: usize = 2 * LEASH as usize;
 /// Gates of one radio that wait at most.
 pub const MAX_GATES: usize = 1 << 16;
 /// The longest piece of a gate that a radio waits for rather than take a part of it.
-const MAX_PIECE: Air = 1 << 16;
+const MAX_PIECE: AirTime = 1 << 16;
 /// Wired messages for one radio that wait at most.
 pub const MAX_WIRED: usize = 1 << 12;
 
 impl<W> Medium<W> {
     /// An empty medium on which a burst can be heard until `echo` samples after its end.
-    pub fn new(echo: Air) -> Self {
+    pub fn new(echo: AirTime) -> Self {
         Medium { radios: Vec::new(), bursts: VecDeque::new(), echo }
     }
 
@@ -245,7 +244,7 @@ impl<W> Medium<W> {
     pub fn transmit(
         &mut self,
         radio: RadioId,
-        start: Air,
+        start: AirTime,
         samples: Arc<[Complex32]>,
     ) -> Result<(), MediumError> {
         let state = &self.radios[radio.0];
@@ -273,14 +272,19 @@ impl<W> Medium<W> {
         self.radios[radio.0].promises.raise(promises);
     }
 
-    /// Listens to `[from, to)` too; `to` may be `Air::MAX`, see [`listen_until`](Self::listen_until).
+    /// Listens to `[from, to)` too; `to` may be `AirTime::MAX`, see [`listen_until`](Self::listen_until).
     ///
     /// Gates come in order. One that begins before the last one ends begins where that ends; they
     /// stay two gates even then, so that it does not matter how far the first has been received.
     ///
     /// # Errors
     /// When `from` lies before the radio's own promise.
-    pub fn listen(&mut self, radio: RadioId, from: Air, to: Air) -> Result<(), MediumError> {
+    pub fn listen(
+        &mut self,
+        radio: RadioId,
+        from: AirTime,
+        to: AirTime,
+    ) -> Result<(), MediumError> {
         let state = &mut self.radios[radio.0];
         state.check_gate(radio, from)?;
         let from = from.max(state.announced);
@@ -299,11 +303,11 @@ impl<W> Medium<W> {
     ///
     /// # Errors
     /// When `at` lies before the radio's own promise.
-    pub fn listen_until(&mut self, radio: RadioId, at: Air) -> Result<(), MediumError> {
+    pub fn listen_until(&mut self, radio: RadioId, at: AirTime) -> Result<(), MediumError> {
         let state = &mut self.radios[radio.0];
         state.check_gate(radio, at)?;
         if let Some(gate) = state.gates.back_mut()
-            && gate.1 == Air::MAX
+            && gate.1 == AirTime::MAX
         {
             gate.1 = at;
             state.announced = at.max(gate.0);
@@ -322,7 +326,7 @@ impl<W> Medium<W> {
         &mut self,
         from: RadioId,
         to: RadioId,
-        arrival: Air,
+        arrival: AirTime,
         payload: W,
     ) -> Result<(), MediumError> {
         if self.radios[from.0].left || self.radios[to.0].left {
@@ -365,7 +369,7 @@ impl<W> Medium<W> {
     }
 
     /// Everything before this sample has been received or passed by the radio.
-    pub fn position(&self, radio: RadioId) -> Air {
+    pub fn position(&self, radio: RadioId) -> AirTime {
         self.radios[radio.0].position
     }
 
@@ -414,9 +418,9 @@ impl<W> Medium<W> {
 
     /// A wired peer that has promised more than was passed on: its place and its promise. The radio decides nothing
     /// beyond the first sample that it has not received, so what would take it further is kept until then.
-    fn news(&self, radio: RadioId, max: usize) -> Option<(usize, Air)> {
+    fn news(&self, radio: RadioId, max: usize) -> Option<(usize, AirTime)> {
         let state = &self.radios[radio.0];
-        let next = state.gates.front().map_or(Air::MAX, |gate| gate.0);
+        let next = state.gates.front().map_or(AirTime::MAX, |gate| gate.0);
         let peers = state.peers.iter().enumerate();
         peers
             .map(|(place, &(peer, told))| (place, told, self.radios[peer].promises.wire))
@@ -426,24 +430,24 @@ impl<W> Medium<W> {
     }
 
     /// What of the next gate can be received: from, to, and whether it ends there.
-    fn receivable(&self, radio: RadioId, max: usize) -> Option<(Air, Air, bool)> {
+    fn receivable(&self, radio: RadioId, max: usize) -> Option<(AirTime, AirTime, bool)> {
         let state = &self.radios[radio.0];
         let &(from, to) = state.gates.front()?;
         // An open gate may be ended at any sample from the promise on, and its last sample must
         // still come then.
-        let end = if to == Air::MAX { state.promises.listen.saturating_sub(1) } else { to };
-        let wanted = end.min(from.saturating_add(max as Air));
+        let end = if to == AirTime::MAX { state.promises.listen.saturating_sub(1) } else { to };
+        let wanted = end.min(from.saturating_add(max as AirTime));
         let until = wanted.min(self.horizon(radio)).min(self.leash_end(radio));
         // A radio that is silent up to there anyway takes it in one piece: nobody waits for what it says to a part. Of
         // several that do so, each waits for one that has promised less, so one of them can go on.
-        let short = to != Air::MAX && wanted <= from.saturating_add(MAX_PIECE);
+        let short = to != AirTime::MAX && wanted <= from.saturating_add(MAX_PIECE);
         let whole = short && wanted <= state.promises.transmit;
         let enough = until > from && (until == wanted || !whole);
         enough.then_some((from, until, until == to))
     }
 
     /// The bursts of other radios of the cell that can be heard within `[from, to)`.
-    fn audible(&self, radio: RadioId, from: Air, to: Air) -> Vec<Transmission> {
+    fn audible(&self, radio: RadioId, from: AirTime, to: AirTime) -> Vec<Transmission> {
         let cell = self.radios[radio.0].cell;
         let mut heard: Vec<Transmission> = self
             .bursts
@@ -457,7 +461,7 @@ impl<W> Medium<W> {
     }
 
     /// No other transmitter of the cell starts anything new before this time.
-    fn horizon(&self, radio: RadioId) -> Air {
+    fn horizon(&self, radio: RadioId) -> AirTime {
         let cell = self.radios[radio.0].cell;
         self.radios
             .iter()
@@ -465,21 +469,21 @@ impl<W> Medium<W> {
             .filter(|(i, s)| *i != radio.0 && s.cell == cell && s.kind == RadioKind::Transceiver)
             .map(|(_, s)| s.promises.transmit)
             .min()
-            .unwrap_or(Air::MAX)
+            .unwrap_or(AirTime::MAX)
     }
 
     /// Transmitters wait for the slowest receiver of the cell, with [`LEASH`] to spare.
-    fn leash_end(&self, radio: RadioId) -> Air {
+    fn leash_end(&self, radio: RadioId) -> AirTime {
         let me = &self.radios[radio.0];
         if me.kind == RadioKind::Receiver {
-            return Air::MAX;
+            return AirTime::MAX;
         }
         self.radios
             .iter()
             .filter(|s| s.cell == me.cell && s.kind == RadioKind::Receiver)
             .map(|s| s.floor().saturating_add(LEASH))
             .min()
-            .unwrap_or(Air::MAX)
+            .unwrap_or(AirTime::MAX)
     }
 
     /// Forgets bursts that every radio of their cell has passed.

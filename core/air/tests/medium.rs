@@ -1,6 +1,6 @@
 //! The lock step of the virtual air under scripted and random use.
 
-use crqkd_air::medium::{Air, LEASH, Medium, MediumError, Promises, RadioId, RadioKind, Step};
+use crqkd_air::medium::{AirTime, LEASH, Medium, MediumError, Promises, RadioId, RadioKind, Step};
 use num_complex::Complex32;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ fn pair() -> (Medium<u32>, RadioId, RadioId) {
     (medium, a, b)
 }
 
-fn all(air: Air) -> Promises {
+fn all(air: AirTime) -> Promises {
     Promises { transmit: air, wire: air, listen: air }
 }
 
 /// (from, to, it is the last of the gate, starts of the bursts)
-fn received<W>(step: Step<W>) -> (Air, Air, bool, Vec<Air>) {
+fn received<W>(step: Step<W>) -> (AirTime, AirTime, bool, Vec<AirTime>) {
     let Step::Receive { from, to, last, bursts } = step else { unreachable!("not a reception") };
     (from, to, last, bursts.iter().map(|b| b.start).collect())
 }
@@ -104,7 +104,7 @@ fn a_radio_that_leaves_counts_as_silent() {
     m.leave(a);
     assert_eq!(m.step(a, 10), Step::End);
     assert_eq!(m.transmit(a, 0, burst(1)), Ok(()), "dropped");
-    assert_eq!(m.step(b, 10), Step::WireHorizon { from: a, until: Air::MAX });
+    assert_eq!(m.step(b, 10), Step::WireHorizon { from: a, until: AirTime::MAX });
     assert_eq!(received(m.step(b, 2_000)), (0, 1_000, true, vec![5]), "its burst stays on the air");
     assert_eq!(m.step(b, 10), Step::Wait);
 }
@@ -174,7 +174,7 @@ fn a_radio_that_promised_silence_for_a_gate_gets_it_in_one_piece() {
 fn an_open_gate_ends_where_it_is_told_to_and_its_end_is_seen() {
     let (mut m, a, b) = pair();
     m.promise(a, all(100_000));
-    m.listen(b, 0, Air::MAX).unwrap();
+    m.listen(b, 0, AirTime::MAX).unwrap();
     assert_eq!(m.step(b, 9_999), Step::Wait, "it might be ended at once");
     m.promise(b, all(500));
     assert_eq!(received(m.step(b, 9_999)), (0, 499, false, vec![]));
@@ -206,9 +206,9 @@ fn a_gate_that_begins_in_an_earlier_one_begins_where_that_ends() {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Promise(usize, Air),
-    Transmit(usize, Air, usize),
-    Listen(usize, Air, Air),
+    Promise(usize, AirTime),
+    Transmit(usize, AirTime, usize),
+    Listen(usize, AirTime, AirTime),
     Step(usize, usize),
 }
 
@@ -230,11 +230,11 @@ proptest! {
         let kinds = [RadioKind::Transceiver, RadioKind::Transceiver, RadioKind::Receiver];
         let radios = kinds.map(|k| m.join(0, k));
         let mut promised = [0u64; 3];
-        let mut wanted: [Vec<Air>; 3] = Default::default();
-        let mut ends: [Vec<Air>; 3] = Default::default();
-        let mut got: [Vec<Air>; 3] = Default::default();
-        let mut sent: Vec<(usize, Air, Air)> = Vec::new();
-        let mut heard: Vec<(usize, Air, Air, Vec<Air>)> = Vec::new();
+        let mut wanted: [Vec<AirTime>; 3] = Default::default();
+        let mut ends: [Vec<AirTime>; 3] = Default::default();
+        let mut got: [Vec<AirTime>; 3] = Default::default();
+        let mut sent: Vec<(usize, AirTime, AirTime)> = Vec::new();
+        let mut heard: Vec<(usize, AirTime, AirTime, Vec<AirTime>)> = Vec::new();
         for op in ops {
             match op {
                 Op::Promise(r, by) => {
@@ -244,7 +244,7 @@ proptest! {
                 Op::Transmit(r, after, len) if r < 2 => {
                     let start = promised[r] + after;
                     m.transmit(radios[r], start, burst(len)).unwrap();
-                    sent.push((r, start, start + len as Air + 8));
+                    sent.push((r, start, start + len as AirTime + 8));
                 }
                 Op::Transmit(..) => {}
                 Op::Listen(r, after, len) => {
@@ -258,7 +258,7 @@ proptest! {
                     let can = m.can_step(radios[r], max);
                     match m.step(radios[r], max) {
                         Step::Receive { from, to, bursts, last } => {
-                            prop_assert!(can && from < to && to - from <= max as Air);
+                            prop_assert!(can && from < to && to - from <= max as AirTime);
                             got[r].extend(from..to);
                             prop_assert_eq!(last, ends[r].contains(&to));
                             heard.push((r, from, to, bursts.iter().map(|b| b.start).collect()));
@@ -272,7 +272,7 @@ proptest! {
             prop_assert_eq!(&got[r][..], &wanted[r][..got[r].len()]);
         }
         for (r, from, to, starts) in heard {
-            let mut all: Vec<(Air, usize)> = sent
+            let mut all: Vec<(AirTime, usize)> = sent
                 .iter()
                 .filter(|(s, start, end)| *s != r && *start < to && *end > from)
                 .map(|(s, start, _)| (*start, *s))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Air, SAMPLE_RATE_HZ};
+use crate::{AirTime, SAMPLE_RATE_HZ};
 
 /// Most groups that a user may ask for.
 pub const MAX_REQUEST: u32 = 65_536;
@@ -198,19 +198,19 @@ pub struct Plan {
     /// What the waveform allows.
     pub frames: FrameLimits,
     /// Probe period P.
-    pub period: Air,
+    pub period: AirTime,
     /// Half a probe period: from a probe to its control slot.
-    pub half: Air,
+    pub half: AirTime,
     /// From a received frame to the answer (T_turn), and the look-ahead of every promise.
-    pub turnaround: Air,
+    pub turnaround: AirTime,
     /// From sending a wired message to its arrival.
-    pub wire_latency: Air,
+    pub wire_latency: AirTime,
     /// From handing out work to its answer taking effect.
-    pub job_latency: Air,
+    pub job_latency: AirTime,
     /// Tolerance of a frame's start, either side.
-    pub guard: Air,
+    pub guard: AirTime,
     /// Air time after which the run ends.
-    pub max_air_time: Air,
+    pub max_air_time: AirTime,
 }
 
 /// Bytes of a ciphertext message with `refs` pad ranges, without the ciphertext's own bits.
@@ -237,15 +237,15 @@ impl Plan {
     /// ```
     pub fn new(config: ForwardingConfig, frames: FrameLimits) -> Result<Self, ConfigError> {
         config.validate()?;
-        let ms = |value: f64| (value * 1e-3 * SAMPLE_RATE_HZ).round() as Air;
-        let half = (SAMPLE_RATE_HZ / config.probe_rate_hz / 2.0).round() as Air;
+        let ms = |value: f64| (value * 1e-3 * SAMPLE_RATE_HZ).round() as AirTime;
+        let half = (SAMPLE_RATE_HZ / config.probe_rate_hz / 2.0).round() as AirTime;
         let plan = Self {
             period: 2 * half,
             half,
             turnaround: ms(config.turnaround_ms),
             wire_latency: ms(config.wire_latency_ms),
             job_latency: ms(config.job_latency_ms).max(1),
-            guard: Air::from(config.guard_samples),
+            guard: AirTime::from(config.guard_samples),
             max_air_time: ms(config.max_air_time_s * 1e3),
             frames,
             config,

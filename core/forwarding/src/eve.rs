@@ -7,8 +7,9 @@ use crqkd_keys::{Epoch, GroupId, ProbeId, QapId, UserId, WindowId};
 use crate::check::ones;
 use crate::tracker::Tracker;
 use crate::{
-    Air, Answer, CiphertextMessage, ControlFrame, Counters, Direction, DropReason, Ending, Event,
-    FrameKind, Input, Job, JobKey, Listen, Message, Output, Plan, Received, RxFrame, Station,
+    AirTime, Answer, CiphertextMessage, ControlFrame, Counters, Direction, DropReason, Ending,
+    Event, FrameKind, Input, Job, JobKey, Listen, Message, Output, Plan, Received, RxFrame,
+    Station,
 };
 
 /// Windows whose measurements Eve keeps while their closing has not been overheard.
@@ -33,14 +34,14 @@ pub struct Eve {
     config: EveConfig,
     running: bool,
     finished: bool,
-    deadline: Air,
+    deadline: AirTime,
     epoch: Option<Epoch>,
     tracker: Tracker,
-    last_heard: Option<Air>,
+    last_heard: Option<AirTime>,
     /// The control frame that the last probe announced.
-    control: Option<(ProbeId, Air)>,
+    control: Option<(ProbeId, AirTime)>,
     /// The user's answer that comes next.
-    answer: Option<(FrameKind, ProbeId, Air)>,
+    answer: Option<(FrameKind, ProbeId, AirTime)>,
     /// Number of the QAP's last batch of messages that was read.
     read_seq: u16,
     open: BTreeSet<WindowId>,
@@ -59,7 +60,7 @@ impl Eve {
             config,
             running: false,
             finished: false,
-            deadline: Air::MAX,
+            deadline: AirTime::MAX,
             epoch: None,
             last_heard: None,
             control: None,
@@ -84,7 +85,7 @@ impl Eve {
         (self.tried, self.passed)
     }
 
-    fn frame(&mut self, now: Air, frame: RxFrame, out: &mut Vec<Output>) {
+    fn frame(&mut self, now: AirTime, frame: RxFrame, out: &mut Vec<Output>) {
         let sender = match frame.direction {
             Direction::Forward => self.config.qap.0,
             Direction::Reverse => self.config.user.0,
@@ -109,7 +110,7 @@ impl Eve {
         }
     }
 
-    fn probe(&mut self, now: Air, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
+    fn probe(&mut self, now: AirTime, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
         let (probe, start) = (frame.probe(), frame.start);
         let plausible = |n: &u64| self.tracker.is_plausible(probe.epoch, *n, start);
         let Some(number) = self.tracker.number(probe).filter(plausible) else { return false };
@@ -165,7 +166,7 @@ impl Eve {
     }
 
     fn reverse(&mut self, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
-        let fits = |(kind, probe, at): (FrameKind, ProbeId, Air)| {
+        let fits = |(kind, probe, at): (FrameKind, ProbeId, AirTime)| {
             kind == frame.kind
                 && probe == frame.probe()
                 && at.abs_diff(frame.start) <= self.plan.guard
@@ -181,7 +182,7 @@ impl Eve {
     }
 
     fn control_frame(&mut self, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
-        let fits = |(probe, at): (ProbeId, Air)| {
+        let fits = |(probe, at): (ProbeId, AirTime)| {
             probe == frame.probe() && at.abs_diff(frame.start) <= self.plan.guard
         };
         if !self.control.is_some_and(fits) {
@@ -259,7 +260,7 @@ impl Eve {
         }
     }
 
-    fn silence_at(&self) -> Option<Air> {
+    fn silence_at(&self) -> Option<AirTime> {
         // Twice as long as a user who is done.
         let wait = 2 * u64::from(self.plan.config.silence_probes) * self.plan.period;
         self.last_heard.map(|at| at.saturating_add(wait))
@@ -272,7 +273,7 @@ impl Eve {
 }
 
 impl Station for Eve {
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>) {
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>) {
         if self.finished {
             return;
         }
@@ -289,12 +290,12 @@ impl Station for Eve {
         }
     }
 
-    fn next_timer(&self) -> Option<Air> {
+    fn next_timer(&self) -> Option<AirTime> {
         let timers = [Some(self.deadline), self.tracker.miss_at(), self.silence_at()];
         if self.running && !self.finished { timers.into_iter().flatten().min() } else { None }
     }
 
-    fn advance(&mut self, now: Air, out: &mut Vec<Output>) {
+    fn advance(&mut self, now: AirTime, out: &mut Vec<Output>) {
         if self.finished {
             return;
         }
@@ -313,8 +314,8 @@ impl Station for Eve {
     }
 
     /// Eve never transmits.
-    fn promise(&self, _progress: Air) -> Air {
-        Air::MAX
+    fn promise(&self, _progress: AirTime) -> AirTime {
+        AirTime::MAX
     }
 
     fn finished(&self) -> bool {

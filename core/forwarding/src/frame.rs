@@ -2,35 +2,14 @@
 
 use crqkd_bits::BitString;
 use crqkd_keys::{Epoch, ProbeId, WindowId};
-use serde::{Deserialize, Serialize};
 
-use crate::Air;
-
-/// Which way a frame travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From the QAP to the user.
-    Forward,
-    /// From the user to the QAP.
-    Reverse,
-}
-
-/// What a frame is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FrameKind {
-    /// A measurement of the channel: preamble and header.
-    Probe,
-    /// Messages: preamble, header and payload. Its probe number is that of the probe half a period before.
-    Control,
-}
+use crate::{AirTime, Direction, FrameKind};
 
 /// A frame with a good header, as received. Nothing in it is trusted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RxFrame {
     /// Air time of the frame's first sample. Also the air time at which the protocol handles the frame.
-    pub start: Air,
+    pub start: AirTime,
     /// Life of the link.
     pub epoch: Epoch,
     /// Window of the probe.
@@ -97,16 +76,16 @@ pub struct TxFrame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     /// First sample to receive.
-    pub from: Air,
+    pub from: AirTime,
     /// Last sample at which a frame may start. A receiver whose progress has passed it is done with the gate.
-    pub last_start: Air,
+    pub last_start: AirTime,
     /// One past the last sample to receive.
-    pub to: Air,
+    pub to: AirTime,
 }
 
 impl Listen {
     /// A gate around a frame that is expected at `at`.
-    pub fn around(at: Air, guard: Air, frame_samples: u64) -> Self {
+    pub fn around(at: AirTime, guard: AirTime, frame_samples: u64) -> Self {
         Self {
             from: at.saturating_sub(guard),
             last_start: at + guard,
@@ -115,12 +94,12 @@ impl Listen {
     }
 
     /// Listening from `from` on without an end, until [`Output::ListenUntil`](crate::Output::ListenUntil).
-    pub fn open(from: Air) -> Self {
-        Self { from, last_start: Air::MAX, to: Air::MAX }
+    pub fn open(from: AirTime) -> Self {
+        Self { from, last_start: AirTime::MAX, to: AirTime::MAX }
     }
 
     /// True for a stretch without an end.
     pub fn is_open(&self) -> bool {
-        self.to == Air::MAX
+        self.to == AirTime::MAX
     }
 }

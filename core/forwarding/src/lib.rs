@@ -62,9 +62,10 @@ pub use block::{BlockSeed, PA_SECURITY_BITS, TAG_BITS, final_key_len};
 pub use check::{pad_check, window_check};
 pub use codec::WireError;
 pub use config::{CipherMode, ConfigError, ForwardingConfig, FrameLimits, MAX_REQUEST, Plan};
+pub use crqkd_ids::{AirTime, Direction, FrameKind, SAMPLE_RATE_HZ};
 pub use crqkd_otp::Received;
 pub use eve::{Eve, EveConfig};
-pub use frame::{Direction, FrameKind, Listen, RxFrame, TxFrame};
+pub use frame::{Listen, RxFrame, TxFrame};
 pub use message::{CiphertextMessage, ControlFrame, Message, PeerMessage, Reception, WireMessage};
 pub use qap::{Peer, Qap, QapConfig};
 pub use sequencer::{Action, Promise, Sequencer, SequencerError, Ticket, WaitingFor};
@@ -73,9 +74,3 @@ pub use station::{
 };
 
 pub use user::{User, UserBalance, UserConfig};
-
-/// Air time: a sample index at [`SAMPLE_RATE_HZ`].
-pub type Air = u64;
-
-/// Samples a second on the air.
-pub const SAMPLE_RATE_HZ: f64 = 20e6;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crqkd_keys::{QapId, Record};
 
 use crate::{
-    Air, Answer, Direction, Event, Input, Job, JobKey, Listen, Output, Plan, RxFrame, Station,
+    AirTime, Answer, Direction, Event, Input, Job, JobKey, Listen, Output, Plan, RxFrame, Station,
     TxFrame, WireMessage,
 };
 
@@ -22,18 +22,18 @@ pub enum Action {
     /// Send a frame whose first sample leaves at `at`.
     Transmit {
         /// Air time of the first sample.
-        at: Air,
+        at: AirTime,
         /// The frame.
         frame: TxFrame,
     },
     /// See [`Output::Listen`].
     Listen(Listen),
     /// See [`Output::ListenUntil`].
-    ListenUntil(Air),
+    ListenUntil(AirTime),
     /// See [`Output::Keep`].
     Keep {
         /// Start of the frame.
-        start: Air,
+        start: AirTime,
         /// The probe.
         probe: crqkd_keys::ProbeId,
         /// Which way the frame travelled.
@@ -58,14 +58,14 @@ pub enum Action {
         /// Receiver.
         to: QapId,
         /// Air time of arrival.
-        arrives: Air,
+        arrives: AirTime,
         /// The message.
         message: WireMessage,
     },
     /// Something worth telling.
     Event {
         /// Air time of the event.
-        at: Air,
+        at: AirTime,
         /// The event.
         event: Event,
     },
@@ -75,14 +75,14 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promise {
     /// Every input before this air time was handled.
-    pub handled: Air,
+    pub handled: AirTime,
     /// No transmission that is not yet in the actions will start before this sample.
-    pub transmit: Air,
+    pub transmit: AirTime,
     /// No wired message that is not yet in the actions will arrive before this air time.
-    pub wire: Air,
+    pub wire: AirTime,
     /// Whether the radio listens is decided for every sample before this one (and in every gate announced). A
     /// receiver with an open stretch must not read past it.
-    pub listen: Air,
+    pub listen: AirTime,
     /// The station has finished; nothing more will come.
     pub finished: bool,
 }
@@ -109,9 +109,9 @@ pub enum SequencerError {
     #[error("an input for air time {at} came after {handled} was handled")]
     Late {
         /// Air time of the input.
-        at: Air,
+        at: AirTime,
         /// Everything before was handled.
-        handled: Air,
+        handled: AirTime,
     },
     /// A ticket that is not outstanding.
     #[error("nothing is outstanding under ticket {0:?}")]
@@ -148,22 +148,22 @@ enum Source {
 #[derive(Debug)]
 pub struct Sequencer<S> {
     station: S,
-    turnaround: Air,
-    wire_latency: Air,
-    job_latency: Air,
+    turnaround: AirTime,
+    wire_latency: AirTime,
+    job_latency: AirTime,
     /// From the last sign of another QAP to taking it for closed.
-    closed_after: Air,
-    queue: BTreeMap<(Air, Source, u64), Input>,
+    closed_after: AirTime,
+    queue: BTreeMap<(AirTime, Source, u64), Input>,
     pushed: u64,
     /// Work and records handed out and not answered.
     outstanding: BTreeMap<Ticket, Outstanding>,
     tickets: u64,
-    local: Air,
-    wires: BTreeMap<QapId, Air>,
+    local: AirTime,
+    wires: BTreeMap<QapId, AirTime>,
     /// Every frame that starts before was pushed.
-    radio: Air,
+    radio: AirTime,
     gates: VecDeque<Listen>,
-    now: Air,
+    now: AirTime,
     promise: Promise,
     scratch: Vec<Output>,
     ignored_frames: u64,
@@ -171,7 +171,7 @@ pub struct Sequencer<S> {
 
 #[derive(Debug)]
 struct Outstanding {
-    due: Air,
+    due: AirTime,
     what: What,
 }
 
@@ -186,7 +186,7 @@ impl<S: Station> Sequencer<S> {
     ///
     /// [`Input::Start`] is the first input, at air time `start`. Local inputs are complete unless
     /// [`local_horizon`](Self::local_horizon) says otherwise.
-    pub fn new(station: S, plan: &Plan, peers: &[QapId], start: Air) -> Self {
+    pub fn new(station: S, plan: &Plan, peers: &[QapId], start: AirTime) -> Self {
         let mut sequencer = Self {
             station,
             turnaround: plan.turnaround,
@@ -197,7 +197,7 @@ impl<S: Station> Sequencer<S> {
             pushed: 0,
             outstanding: BTreeMap::new(),
             tickets: 0,
-            local: Air::MAX,
+            local: AirTime::MAX,
             wires: peers.iter().map(|peer| (*peer, 0)).collect(),
             radio: 0,
             gates: VecDeque::new(),
@@ -222,12 +222,12 @@ impl<S: Station> Sequencer<S> {
     ///
     /// # Errors
     /// As for [`frame`](Self::frame).
-    pub fn bad_frame(&mut self, start: Air) -> Result<(), SequencerError> {
+    pub fn bad_frame(&mut self, start: AirTime) -> Result<(), SequencerError> {
         self.heard(start, Input::BadFrame)
     }
 
     /// Every frame that starts before `progress` was pushed: the first sample that may still start an undecided one.
-    pub fn radio_progress(&mut self, progress: Air) {
+    pub fn radio_progress(&mut self, progress: AirTime) {
         self.radio = self.radio.max(progress);
     }
 
@@ -238,7 +238,7 @@ impl<S: Station> Sequencer<S> {
     pub fn wire(
         &mut self,
         from: QapId,
-        arrives: Air,
+        arrives: AirTime,
         message: WireMessage,
     ) -> Result<(), SequencerError> {
         if !self.wires.contains_key(&from) {
@@ -247,15 +247,15 @@ impl<S: Station> Sequencer<S> {
         self.push(arrives, Source::Wire(from), Input::Wire { from, message })
     }
 
-    /// Every message of that QAP which arrives before `horizon` was pushed: its [`Promise::wire`]. After `Air::MAX` none is to
+    /// Every message of that QAP which arrives before `horizon` was pushed: its [`Promise::wire`]. After `AirTime::MAX` none is to
     /// come: a station that is not done some time later is told that the other one has closed.
     ///
     /// # Errors
     /// [`SequencerError::UnknownWire`], [`SequencerError::Full`].
-    pub fn wire_horizon(&mut self, from: QapId, horizon: Air) -> Result<(), SequencerError> {
+    pub fn wire_horizon(&mut self, from: QapId, horizon: AirTime) -> Result<(), SequencerError> {
         let known = self.wires.get_mut(&from).ok_or(SequencerError::UnknownWire(from))?;
         let before = std::mem::replace(known, (*known).max(horizon));
-        if before < Air::MAX && horizon == Air::MAX {
+        if before < AirTime::MAX && horizon == AirTime::MAX {
             let at = before.max(self.promise.handled).saturating_add(self.closed_after);
             let message = WireMessage::Closing;
             self.push(at, Source::Wire(from), Input::Wire { from, message })?;
@@ -268,15 +268,15 @@ impl<S: Station> Sequencer<S> {
     ///
     /// # Errors
     /// [`SequencerError::Full`].
-    pub fn local(&mut self, at: Air, input: Input) -> Result<Air, SequencerError> {
+    pub fn local(&mut self, at: AirTime, input: Input) -> Result<AirTime, SequencerError> {
         let at = at.max(self.promise.handled);
         self.push(at, Source::Local, input)?;
         Ok(at)
     }
 
-    /// Every local input before `horizon` was pushed. `Air::MAX` (the start value) when none is to come; a lower value
+    /// Every local input before `horizon` was pushed. `AirTime::MAX` (the start value) when none is to come; a lower value
     /// holds the station back until it is raised.
-    pub fn local_horizon(&mut self, horizon: Air) {
+    pub fn local_horizon(&mut self, horizon: AirTime) {
         self.local = horizon.max(self.promise.handled);
     }
 
@@ -350,7 +350,7 @@ impl<S: Station> Sequencer<S> {
     /// What has to be pushed before the station can go on.
     pub fn waiting_for(&self) -> WaitingFor {
         let horizon = self.horizon();
-        if horizon == Air::MAX || self.station.finished() {
+        if horizon == AirTime::MAX || self.station.finished() {
             return WaitingFor::Nothing;
         }
         if let Some((ticket, _)) = self.outstanding.iter().find(|(_, o)| o.due == horizon) {
@@ -372,7 +372,7 @@ impl<S: Station> Sequencer<S> {
         self.ignored_frames
     }
 
-    fn heard(&mut self, start: Air, input: Input) -> Result<(), SequencerError> {
+    fn heard(&mut self, start: AirTime, input: Input) -> Result<(), SequencerError> {
         if (self.radio..self.promise.handled).contains(&start) && !self.promise.finished {
             // The station has passed over a stretch in which it does not listen.
             self.ignored_frames += 1;
@@ -381,7 +381,7 @@ impl<S: Station> Sequencer<S> {
         self.push(start, Source::Radio, input)
     }
 
-    fn push(&mut self, at: Air, source: Source, input: Input) -> Result<(), SequencerError> {
+    fn push(&mut self, at: AirTime, source: Source, input: Input) -> Result<(), SequencerError> {
         if self.promise.finished {
             return Ok(());
         }
@@ -397,16 +397,16 @@ impl<S: Station> Sequencer<S> {
     }
 
     /// Every input before this air time is known.
-    fn horizon(&self) -> Air {
-        let wires = self.wires.values().copied().min().unwrap_or(Air::MAX);
-        let work = self.outstanding.values().map(|o| o.due).min().unwrap_or(Air::MAX);
+    fn horizon(&self) -> AirTime {
+        let wires = self.wires.values().copied().min().unwrap_or(AirTime::MAX);
+        let work = self.outstanding.values().map(|o| o.due).min().unwrap_or(AirTime::MAX);
         self.local.min(wires).min(work).min(self.radio_horizon())
     }
 
     /// Every frame that starts before this is known: progress, and no frame can start outside a gate.
-    fn radio_horizon(&self) -> Air {
+    fn radio_horizon(&self) -> AirTime {
         let gate = self.gates.iter().find(|gate| gate.last_start >= self.radio);
-        gate.map_or(Air::MAX, |gate| gate.from.max(self.radio))
+        gate.map_or(AirTime::MAX, |gate| gate.from.max(self.radio))
     }
 
     fn hand_over(&mut self, input: Input, outputs: &mut Vec<Output>) {
@@ -475,9 +475,9 @@ impl<S: Station> Sequencer<S> {
 
     fn update_promise(&mut self) -> Promise {
         let finished = self.station.finished();
-        let handled = if finished { Air::MAX } else { self.horizon() };
+        let handled = if finished { AirTime::MAX } else { self.horizon() };
         let handled = handled.max(self.promise.handled);
-        let transmit = if finished { Air::MAX } else { self.station.promise(handled) };
+        let transmit = if finished { AirTime::MAX } else { self.station.promise(handled) };
         self.promise = Promise {
             handled,
             transmit: transmit.max(self.promise.transmit),

@@ -4,7 +4,7 @@ use crqkd_bits::{BitString, Fingerprint};
 use crqkd_keys::{Epoch, GroupId, KeyId, PadRef, PairId, ProbeId, QapId, Record, UserId, WindowId};
 use serde::Serialize;
 
-use crate::{Air, BlockSeed, Direction, Listen, Received, RxFrame, TxFrame, WireMessage};
+use crate::{AirTime, BlockSeed, Direction, Listen, Received, RxFrame, TxFrame, WireMessage};
 
 /// A role in the protocol: pure, without clock, threads or sockets. A [`Sequencer`](crate::Sequencer)
 /// drives it.
@@ -13,17 +13,17 @@ use crate::{Air, BlockSeed, Direction, Listen, Received, RxFrame, TxFrame, WireM
 /// called for every timer up to `now`.
 pub trait Station {
     /// Handles one input at air time `now`.
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>);
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>);
 
     /// When [`advance`](Self::advance) must be called next.
-    fn next_timer(&self) -> Option<Air>;
+    fn next_timer(&self) -> Option<AirTime>;
 
     /// Does what is due at `now`, which is [`next_timer`](Self::next_timer).
-    fn advance(&mut self, now: Air, out: &mut Vec<Output>);
+    fn advance(&mut self, now: AirTime, out: &mut Vec<Output>);
 
     /// The earliest sample that a transmission not yet output could start at, when every input before `progress` has
-    /// been handled. `Air::MAX` when there will be none.
-    fn promise(&self, progress: Air) -> Air;
+    /// been handled. `AirTime::MAX` when there will be none.
+    fn promise(&self, progress: AirTime) -> AirTime;
 
     /// True when nothing more will come out.
     fn finished(&self) -> bool;
@@ -71,19 +71,19 @@ pub enum Output {
     /// Send a frame whose first sample leaves at `at`.
     Transmit {
         /// Air time of the first sample.
-        at: Air,
+        at: AirTime,
         /// The frame.
         frame: TxFrame,
     },
     /// Listen in this stretch.
     Listen(Listen),
     /// End the open stretch of listening before this sample.
-    ListenUntil(Air),
+    ListenUntil(AirTime),
     /// The frame that started at `start` counts as a measurement: its channel estimate goes to the quantizer under
     /// this name. Estimates of other frames are thrown away.
     Keep {
         /// Start of the frame.
-        start: Air,
+        start: AirTime,
         /// The probe.
         probe: ProbeId,
         /// Which way the frame travelled.

@@ -2,7 +2,7 @@
 
 use crqkd_keys::{Epoch, ProbeId};
 
-use crate::{Air, Listen, Output, Plan};
+use crate::{AirTime, Listen, Output, Plan};
 
 /// Follows a QAP's probes: listens all the time until the first one, then in gates around those to come, and all the
 /// time again after too many were missed.
@@ -11,9 +11,9 @@ use crate::{Air, Listen, Output, Plan};
 /// the next number and the same epoch; if it does not, the search begins again.
 #[derive(Debug)]
 pub(crate) struct Tracker {
-    period: Air,
-    guard: Air,
-    turnaround: Air,
+    period: AirTime,
+    guard: AirTime,
+    turnaround: AirTime,
     window_probes: u64,
     relock: u32,
     probe_samples: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Tracker {
 struct Heard {
     epoch: Epoch,
     number: u64,
-    at: Air,
+    at: AirTime,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ impl Tracker {
     }
 
     /// Begins to listen all the time.
-    pub(crate) fn open(&mut self, now: Air, out: &mut Vec<Output>) {
+    pub(crate) fn open(&mut self, now: AirTime, out: &mut Vec<Output>) {
         self.state = State::Open;
         out.push(Output::Listen(Listen::open(now + self.turnaround)));
     }
@@ -70,7 +70,7 @@ impl Tracker {
     }
 
     /// True when a probe with this number can start here: later than all before, and on time when locked.
-    pub(crate) fn is_plausible(&self, epoch: Epoch, number: u64, start: Air) -> bool {
+    pub(crate) fn is_plausible(&self, epoch: Epoch, number: u64, start: AirTime) -> bool {
         match self.state {
             State::Idle => false,
             State::Open => self.confirmed.is_none_or(|confirmed| number > confirmed),
@@ -88,7 +88,7 @@ impl Tracker {
         &mut self,
         epoch: Epoch,
         number: u64,
-        start: Air,
+        start: AirTime,
         out: &mut Vec<Output>,
     ) -> bool {
         let confirmed = !matches!(self.state, State::Open);
@@ -113,12 +113,12 @@ impl Tracker {
     }
 
     /// When the probe that is expected next counts as missed.
-    pub(crate) fn miss_at(&self) -> Option<Air> {
+    pub(crate) fn miss_at(&self) -> Option<AirTime> {
         self.next_gate().map(|gate| gate.last_start + 1)
     }
 
     /// The expected probe was missed: false when that is one too many and listening is open again.
-    pub(crate) fn missed(&mut self, now: Air, out: &mut Vec<Output>) -> bool {
+    pub(crate) fn missed(&mut self, now: AirTime, out: &mut Vec<Output>) -> bool {
         let last = self.last.map_or(0, |last| last.number);
         match self.state {
             State::Gated { next, confirmed: true } if next - last < u64::from(self.relock) => {
@@ -132,7 +132,7 @@ impl Tracker {
         }
     }
 
-    fn expected(&self, number: u64) -> Air {
+    fn expected(&self, number: u64) -> AirTime {
         self.last.map_or(0, |last| last.at + (number - last.number) * self.period)
     }
 }

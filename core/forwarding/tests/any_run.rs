@@ -9,7 +9,7 @@ use proptest::prelude::*;
 fn conditions() -> impl Strategy<Value = Conditions> {
     let shares = (0.0..0.35, 0.0..0.35, 0.0..0.2, 0.0..0.2, 0.0..0.3, 0.0..0.15);
     let start = [0u64..40_000_000, 0u64..40_000_000];
-    let silent = || prop_oneof![4 => Just(Air::MAX), 1 => 0u64..300_000_000];
+    let silent = || prop_oneof![4 => Just(AirTime::MAX), 1 => 0u64..300_000_000];
     (shares, 0.0..0.16, 0.0..0.04, start, [silent(), silent()]).prop_map(
         |(shares, kdr, spread, start, qap_silent_from)| {
             let (forward_loss, reverse_loss, bad_control, doubled, forged, clipped) = shares;

@@ -44,7 +44,7 @@ struct Bench<S> {
 }
 
 impl<S: Station> Bench<S> {
-    fn take(&mut self, out: Vec<Output>) -> Vec<(Air, TxFrame)> {
+    fn take(&mut self, out: Vec<Output>) -> Vec<(AirTime, TxFrame)> {
         let mut frames = Vec::new();
         for output in out {
             match output {
@@ -66,7 +66,7 @@ impl<S: Station> Bench<S> {
         frames
     }
 
-    fn handle(&mut self, now: Air, input: Input) {
+    fn handle(&mut self, now: AirTime, input: Input) {
         let mut out = Vec::new();
         self.station.handle(now, input, &mut out);
         self.take(out);
@@ -79,7 +79,7 @@ impl<S: Station> Bench<S> {
 
     fn frame(
         &self,
-        start: Air,
+        start: AirTime,
         kind: FrameKind,
         probe: ProbeId,
         control: Option<Vec<u8>>,
@@ -129,7 +129,7 @@ impl Bench<User> {
         bench
     }
 
-    fn at(&self, number: u64) -> Air {
+    fn at(&self, number: u64) -> AirTime {
         100_000 + number * self.plan.period
     }
 

@@ -16,12 +16,12 @@ const FRAMES: FrameLimits = FrameLimits {
 /// Listens all the time, hands out one job per frame, and has a timer every 1 ms.
 #[derive(Debug, Default)]
 struct Diary {
-    lines: Vec<(Air, String)>,
-    timer: Option<Air>,
+    lines: Vec<(AirTime, String)>,
+    timer: Option<AirTime>,
 }
 
 impl Station for Diary {
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>) {
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>) {
         let line = match input {
             Input::Start => {
                 self.timer = Some(now);
@@ -42,14 +42,14 @@ impl Station for Diary {
         };
         self.lines.push((now, line));
     }
-    fn next_timer(&self) -> Option<Air> {
+    fn next_timer(&self) -> Option<AirTime> {
         self.timer.filter(|at| *at < 2_000_000)
     }
-    fn advance(&mut self, now: Air, _: &mut Vec<Output>) {
+    fn advance(&mut self, now: AirTime, _: &mut Vec<Output>) {
         self.lines.push((now, "timer".to_string()));
         self.timer = Some(now + 20_000);
     }
-    fn promise(&self, progress: Air) -> Air {
+    fn promise(&self, progress: AirTime) -> AirTime {
         progress.saturating_add(40_000)
     }
     fn finished(&self) -> bool {
@@ -57,7 +57,7 @@ impl Station for Diary {
     }
 }
 
-fn frame(start: Air, index: u16) -> RxFrame {
+fn frame(start: AirTime, index: u16) -> RxFrame {
     RxFrame {
         start,
         epoch: Epoch(0),
@@ -129,7 +129,7 @@ fn what_comes_after_its_time_is_an_error_of_the_shell() {
 #[test]
 fn a_frame_outside_the_gates_is_ignored() {
     let mut s = sequencer();
-    s.wire_horizon(QapId(7), Air::MAX).unwrap();
+    s.wire_horizon(QapId(7), AirTime::MAX).unwrap();
     s.frame(frame(30_000, 0)).unwrap();
     s.radio_progress(60_000);
     s.step(&mut Vec::new());
@@ -158,21 +158,21 @@ proptest! {
                 match choices.next().map_or(4, |c| c % 4) {
                     0 => match f.next() {
                         Some(at) => { s.radio_progress(*at); s.frame(frame(*at, 0)).unwrap(); }
-                        None => s.radio_progress(Air::MAX),
+                        None => s.radio_progress(AirTime::MAX),
                     },
                     1 => match w.next() {
                         Some(at) => {
                             s.wire_horizon(QapId(7), *at).unwrap();
                             s.wire(QapId(7), *at, notify(1)).unwrap();
                         }
-                        None => s.wire_horizon(QapId(7), Air::MAX).unwrap(),
+                        None => s.wire_horizon(QapId(7), AirTime::MAX).unwrap(),
                     },
                     2 => match r.next() {
                         Some(at) => {
                             s.local_horizon(*at);
                             s.local(*at, Input::Request { target: UserId(1), groups: 1 }).unwrap();
                         }
-                        None => s.local_horizon(Air::MAX),
+                        None => s.local_horizon(AirTime::MAX),
                     },
                     3 => if let Some(ticket) = tickets.pop() {
                         s.answer(ticket, Answer::Derived { bits: 1 }).unwrap();
@@ -185,8 +185,8 @@ proptest! {
                             s.local(*at, Input::Request { target: UserId(1), groups: 1 }).unwrap();
                         }
                         s.radio_progress(2_000_000);
-                        s.wire_horizon(QapId(7), Air::MAX).unwrap();
-                        s.local_horizon(Air::MAX);
+                        s.wire_horizon(QapId(7), AirTime::MAX).unwrap();
+                        s.local_horizon(AirTime::MAX);
                         for ticket in tickets.drain(..) {
                             s.answer(ticket, Answer::Derived { bits: 1 }).unwrap();
                         }
@@ -208,7 +208,7 @@ proptest! {
         };
         let (mixed, at_once) = (run(&choices), run(&[]));
         prop_assert!(mixed.windows(2).all(|pair| pair[0].0 <= pair[1].0));
-        let until = |lines: Vec<(Air, String)>| {
+        let until = |lines: Vec<(AirTime, String)>| {
             lines.into_iter().filter(|(at, _)| *at < 1_990_000).collect::<Vec<_>>()
         };
         prop_assert_eq!(until(mixed), until(at_once));

@@ -234,7 +234,7 @@ fn a_user_may_appear_late() {
 
 #[test]
 fn a_silent_qap_is_a_lost_link_and_the_other_user_is_told() {
-    let silent = [25_000_000, Air::MAX];
+    let silent = [25_000_000, AirTime::MAX];
     let conditions = Conditions { qap_silent_from: silent, ..Default::default() };
     let network = run(config(), conditions, 70, 16);
     assert_eq!(network.ending(ALICE), Some(Ending::LinkLost));

@@ -67,12 +67,6 @@ pub enum KeysError {
         /// Entries that it holds at most.
         capacity: usize,
     },
-    /// A text is not a UUID.
-    #[error("{text:?} is not a key ID (a UUID of version 8)")]
-    BadKeyId {
-        /// The text, cut to 64 characters.
-        text: String,
-    },
     /// A durable store failed.
     #[error("store: {0}")]
     Store(String),

@@ -1,4 +1,4 @@
-//! Who owns which key bits: names, pads, groups with their one-way marks, and what has to be durable.
+//! Who owns which key bits: pads, groups with their one-way marks, and what has to be durable.
 //!
 //! | type | what it is |
 //! |---|---|
@@ -28,7 +28,6 @@
 mod auth;
 mod error;
 mod group;
-mod ids;
 mod key_buffer;
 mod marks;
 mod pad;
@@ -39,11 +38,13 @@ pub use auth::{
     AuthDirection, AuthError, AuthPool, AuthTicket, Authenticator, PoolMark, SendPad, Tag,
     Transcript, WINDOW_TAGS, secret_from_bytes,
 };
+pub use crqkd_ids::{
+    Epoch, GroupId, KeyId, LinkId, PadRef, PairId, ProbeId, QapId, UserId, WindowId,
+};
 pub use error::KeysError;
 pub use group::Group;
-pub use ids::{Epoch, GroupId, KeyId, LinkId, PairId, ProbeId, QapId, UserId, WindowId};
 pub use key_buffer::KeyBuffer;
 pub use marks::{GroupMarks, Mark, MarkCounts};
-pub use pad::{Pad, PadRef};
+pub use pad::Pad;
 pub use pad_store::{PadCounts, PadStore};
 pub use record::{Forgetful, MemoryStore, Record, Store};

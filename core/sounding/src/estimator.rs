@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crqkd_ids::SAMPLE_RATE_HZ;
 use num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
@@ -9,8 +10,7 @@ use crate::cfo::{CfoEstimator, MAX_PATHS};
 use crate::despread::{CIRCULAR_GROUPS, Despreader, GROUPS, tap};
 use crate::kernels::TapRow;
 use crate::layout::{
-    CARRIERS, FrameLayout, PEAK_TAP, SAMPLE_RATE_HZ, SEQUENCE_LEN, SEQUENCE_START, TAPS,
-    WINDOW_ADVANCE, carriers,
+    CARRIERS, FrameLayout, PEAK_TAP, SEQUENCE_LEN, SEQUENCE_START, TAPS, WINDOW_ADVANCE, carriers,
 };
 use crate::model::{MAX_TAPS, Tap};
 use crate::mtransform::MTransform;

@@ -1,5 +1,6 @@
 //! What a frame says about itself: 96 bits.
 
+use crqkd_ids::{Direction, FrameKind};
 use serde::{Deserialize, Serialize};
 
 use crate::SoundingError;
@@ -15,26 +16,6 @@ pub const HEADER_BITS: usize = 96;
 pub const MAX_WINDOW: u32 = (1 << 24) - 1;
 /// Largest probe index within a window.
 pub const MAX_INDEX: u16 = (1 << 10) - 1;
-
-/// Which end of the link sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From the access point to the user.
-    Forward,
-    /// From the user to the access point.
-    Reverse,
-}
-
-/// What a frame is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FrameKind {
-    /// A numbered channel probe.
-    Probe,
-    /// Messages; not a probe.
-    Control,
-}
 
 /// Sizes of the payload, which give the length of the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -12,8 +12,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Samples per second.
-pub const SAMPLE_RATE_HZ: f64 = 20e6;
 /// Samples of the tone, exp(j·2π·n/16).
 pub const TONE_LEN: usize = 256;
 /// Period of the tone in samples.

@@ -86,15 +86,16 @@ mod waveform;
 mod workload;
 
 pub use config::{ChannelEstimate, SearchMode, SoundingConfig};
+pub use crqkd_ids::{Direction, FrameKind, SAMPLE_RATE_HZ};
 pub use demodulator::{Demodulator, Payload};
 pub use error::SoundingError;
 pub use estimator::{Estimate, Estimator};
 pub use frame::Frame;
-pub use header::{Direction, FrameKind, HEADER_BITS, Header, MAX_INDEX, MAX_WINDOW, PayloadShape};
+pub use header::{HEADER_BITS, Header, MAX_INDEX, MAX_WINDOW, PayloadShape};
 pub use layout::{
     BLOCK_LEN, BLOCK_SYMBOLS, CARRIERS, CONTROL_BLOCK_BYTES, FrameLayout, HEADER_FRAME_LEN,
     HEADER_LEN, MAX_CIPHER_BITS, MAX_CONTROL_BLOCKS, MAX_CONTROL_BYTES, MAX_FRAME_LEN, PEAK_TAP,
-    PREAMBLE_LEN, PREFIX_LEN, SAMPLE_RATE_HZ, SEQUENCE_LEN, TAPS, TONE_LEN, carriers,
+    PREAMBLE_LEN, PREFIX_LEN, SEQUENCE_LEN, TAPS, TONE_LEN, carriers,
 };
 pub use level::Level;
 pub use profile::{DelayProfile, Smoothed};

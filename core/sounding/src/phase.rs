@@ -1,6 +1,6 @@
 //! Tracking of phase and frequency over the blocks of a frame.
 
-use crate::layout::SAMPLE_RATE_HZ;
+use crqkd_ids::SAMPLE_RATE_HZ;
 
 /// Standard deviation of the preamble's carrier offset at 0 dB, Hz, as the example `sounding_standard` measures it; it
 /// falls with the square root of the SNR.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crqkd_ids::SAMPLE_RATE_HZ;
 use num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
 use crate::Frame;
-use crate::layout::{SAMPLE_RATE_HZ, TONE_LEN};
+use crate::layout::TONE_LEN;
 
 /// Bin of the tone, exp(j·2π·n/16), in a transform of [`TONE_LEN`].
 const EXPECTED: usize = TONE_LEN / 16;

@@ -6,7 +6,7 @@ use super::protocol::{
 };
 use super::stream::{Address, Stream};
 use async_channel::{Receiver, Sender, TryRecvError};
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::{
     Progress, Radio, RadioError, RadioPort, RadioTx, Reception, WireArrival, WireHorizon,
 };
@@ -57,7 +57,7 @@ impl Writer {
     fn send(&mut self, message: &FromRadio) -> std::io::Result<()> {
         self.stream.write_all(self.emitter.radio(message))?;
         match message {
-            FromRadio::Listen { to, .. } => self.open = *to == Air::MAX,
+            FromRadio::Listen { to, .. } => self.open = *to == AirTime::MAX,
             FromRadio::ListenUntil(_) => self.open = false,
             _ => {}
         }
@@ -76,7 +76,7 @@ pub struct AirClient {
     shared: Arc<Shared>,
     incoming: Receiver<Incoming>,
     /// Received samples, and how many of them were handed out.
-    present: Option<(Air, bool, Vec<Complex32>, usize)>,
+    present: Option<(AirTime, bool, Vec<Complex32>, usize)>,
     ended: bool,
 }
 
@@ -155,7 +155,7 @@ impl AirClient {
 
     fn play(&mut self, out: &mut [Complex32]) -> Option<Reception<WireMessage>> {
         let (time, last, samples, played) = self.present.as_mut()?;
-        let from = *time + *played as Air;
+        let from = *time + *played as AirTime;
         let len = out.len().min(samples.len() - *played);
         out[..len].copy_from_slice(&samples[*played..*played + len]);
         *played += len;
@@ -164,7 +164,7 @@ impl AirClient {
         if done {
             self.present = None;
         }
-        self.shared.air_time.fetch_max(from + len as Air, Ordering::Relaxed);
+        self.shared.air_time.fetch_max(from + len as AirTime, Ordering::Relaxed);
         Some(Reception::Samples { time: from, len, last })
     }
 }
@@ -267,7 +267,7 @@ impl Shared {
 struct ClientPort(Arc<Shared>);
 
 impl RadioPort<WireMessage> for ClientPort {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         if burst.len() > MAX_SAMPLES {
             let samples = burst.len();
             return Err(self.0.failed(format!("a burst of {samples} samples is too long")));
@@ -279,15 +279,15 @@ impl RadioPort<WireMessage> for ClientPort {
         self.0.send(&FromRadio::Promise(promises))
     }
 
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         self.0.send(&FromRadio::Listen { from, to })
     }
 
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         self.0.send(&FromRadio::ListenUntil(at))
     }
 
-    fn wire(&self, to: u16, arrival: Air, message: WireMessage) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, arrival: AirTime, message: WireMessage) -> Result<(), RadioError> {
         self.0.send(&FromRadio::Wire { to, arrival, bytes: message.emit() })
     }
 
@@ -302,7 +302,7 @@ impl Progress for ClientPort {
         self.0.activity.load(Ordering::Relaxed)
     }
 
-    fn air_time(&self) -> Air {
+    fn air_time(&self) -> AirTime {
         self.0.air_time.load(Ordering::Relaxed)
     }
 

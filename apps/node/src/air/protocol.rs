@@ -4,7 +4,7 @@
 //! body; numbers are little-endian, samples are pairs of 32-bit floats. Everything that arrives is taken for hostile:
 //! a length beyond the limit ends the connection before memory is taken, and a body must have exactly its length.
 
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use num_complex::Complex32;
 use std::io::{self, Read};
 use thiserror::Error;
@@ -65,7 +65,7 @@ pub enum FromRadio {
     /// A burst.
     Transmit {
         /// Air time of the first sample.
-        start: Air,
+        start: AirTime,
         /// Unit-power samples.
         samples: Vec<Complex32>,
     },
@@ -74,18 +74,18 @@ pub enum FromRadio {
     /// Listen to `[from, to)`.
     Listen {
         /// First sample.
-        from: Air,
-        /// After the last one; `Air::MAX` for no end yet.
-        to: Air,
+        from: AirTime,
+        /// After the last one; `AirTime::MAX` for no end yet.
+        to: AirTime,
     },
     /// Ends an open stretch of listening.
-    ListenUntil(Air),
+    ListenUntil(AirTime),
     /// A message for another access point.
     Wire {
         /// Number of the radio whose access point the message is for.
         to: u16,
         /// Air time of arrival.
-        arrival: Air,
+        arrival: AirTime,
         /// The message; opaque to the air.
         bytes: Vec<u8>,
     },
@@ -108,7 +108,7 @@ pub enum FromServer {
     /// Received samples.
     Samples {
         /// Air time of the first one.
-        time: Air,
+        time: AirTime,
         /// The radio does not listen after them.
         last: bool,
         /// The samples, at least one.
@@ -119,7 +119,7 @@ pub enum FromServer {
         /// Radio number of the sender.
         from: u16,
         /// Air time at which it takes effect.
-        arrival: Air,
+        arrival: AirTime,
         /// The message.
         bytes: Vec<u8>,
     },
@@ -128,7 +128,7 @@ pub enum FromServer {
         /// Radio number of the sender.
         from: u16,
         /// Every message that arrives before this air time was handed over.
-        until: Air,
+        until: AirTime,
     },
     /// Nothing more will come.
     End,
@@ -244,7 +244,7 @@ impl Emitter {
         .end()
     }
 
-    fn transmit(&mut self, start: Air, samples: &[Complex32]) -> &mut Self {
+    fn transmit(&mut self, start: AirTime, samples: &[Complex32]) -> &mut Self {
         self.begin(2).number(start, 8).samples(samples)
     }
 
@@ -268,7 +268,7 @@ impl Emitter {
     }
 
     /// [`FromServer::Samples`] from a slice.
-    pub fn received(&mut self, time: Air, last: bool, samples: &[Complex32]) -> &[u8] {
+    pub fn received(&mut self, time: AirTime, last: bool, samples: &[Complex32]) -> &[u8] {
         self.begin(3).number(time, 8).number(last, 1).samples(samples).end()
     }
 }

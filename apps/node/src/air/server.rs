@@ -20,7 +20,7 @@ use super::seats::{Claimed, Complete, Place, Seats, WireBytes};
 use super::stream::{Address, Listener, Stream};
 use crate::waiting::Waiting;
 use crqkd_air::SAMPLE_RATE_HZ;
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
 use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::Runtime;
@@ -47,7 +47,7 @@ const MAX_PENDING: usize = 32;
 /// How long no connection is accepted after the system had no room for one.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long a radio may listen when all other transmitters of its cell have left: 10 s of air. Nobody will answer it.
-const MAX_ALONE: Air = 200_000_000;
+const MAX_ALONE: AirTime = 200_000_000;
 /// Largest amplitude of a sample on the air; bursts have unit power.
 const MAX_AMPLITUDE: f32 = 1000.0;
 
@@ -259,7 +259,7 @@ impl Shared {
     }
 
     /// Holds the air back to its pace.
-    fn pace(&self, to: Air) {
+    fn pace(&self, to: AirTime) {
         let Some(pace) = self.options.pace else { return };
         let begun = *self.begun.get_or_init(Instant::now);
         let due = begun + Duration::from_secs_f64(to as f64 / SAMPLE_RATE_HZ / pace);
@@ -372,7 +372,7 @@ fn listen(
             }),
             FromRadio::Leave if samples => return Ok(()),
             FromRadio::Leave => {
-                let silent = Promises { wire: Air::MAX, ..Promises::default() };
+                let silent = Promises { wire: AirTime::MAX, ..Promises::default() };
                 return tx.promise(silent).map_err(|error| error.to_string());
             }
             FromRadio::Hello(_) => return Err("it said hello twice".to_owned()),
@@ -416,7 +416,7 @@ impl Pump {
                     {
                         return Err("nobody is left in its cell".to_owned());
                     }
-                    shared.pace(time + len as Air);
+                    shared.pace(time + len as AirTime);
                     self.samples.write_all(emitter.received(time, last, &buffer[..len]))
                 }
                 Reception::Wired(w) => {

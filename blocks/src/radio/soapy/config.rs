@@ -1,6 +1,6 @@
 //! What `soapy:ARGUMENTS` says.
 
-use crqkd_air::medium::Air;
+use crqkd_air::medium::AirTime;
 
 /// How a device is used; everything else in the arguments goes to SoapySDR.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct SoapyConfig {
     /// Amplitude of a burst of unit power, as a share of full scale.
     pub tx_scale: f32,
     /// Samples between handing over a burst and its start (the virtual air's driver); `None` on hardware.
-    pub lookahead: Option<Air>,
+    pub lookahead: Option<AirTime>,
 }
 
 impl SoapyConfig {
@@ -53,7 +53,7 @@ impl SoapyConfig {
                 "tx_antenna" => config.tx_antenna = Some(value.to_owned()),
                 "tx_scale" => config.tx_scale = number()? as f32,
                 "lookahead" => {
-                    config.lookahead = Some(number()? as Air);
+                    config.lookahead = Some(number()? as AirTime);
                     device.push(part); // the driver wants to know it too
                 }
                 _ => device.push(part),

@@ -19,7 +19,7 @@ pub use config::SoapyConfig;
 
 use super::{Progress, Radio, RadioError, RadioPort, RadioTx, Reception};
 use crqkd_air::SAMPLE_RATE_HZ;
-use crqkd_air::medium::{Air, Promises};
+use crqkd_air::medium::{AirTime, Promises};
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
 use soapysdr::{Args, Device, Direction, ErrorCode, RxStream, TxStream};
@@ -61,7 +61,7 @@ struct Shared {
     left: AtomicBool,
     activity: AtomicU64,
     tx: Mutex<Sender>,
-    lookahead: Option<Air>,
+    lookahead: Option<AirTime>,
 }
 
 struct Sender {
@@ -80,17 +80,17 @@ impl Sender {
 #[derive(Default)]
 struct State {
     /// Pieces with the air time of their first sample.
-    queue: VecDeque<(Air, Vec<Complex32>)>,
+    queue: VecDeque<(AirTime, Vec<Complex32>)>,
     queued: usize,
     /// Air time after everything that was handed out or passed over.
-    position: Air,
-    gates: VecDeque<(Air, Air)>,
+    position: AirTime,
+    gates: VecDeque<(AirTime, AirTime)>,
     promises: Promises,
     fault: Option<String>,
     /// Device time of air time 0; known when the device has given its first samples.
     origin_ns: Option<i64>,
     /// Bursts that wait for it.
-    early: Vec<(Air, Vec<Complex32>)>,
+    early: Vec<(AirTime, Vec<Complex32>)>,
     counts: SoapyCounts,
 }
 
@@ -255,11 +255,11 @@ impl Shared {
             let promised = state.promises.transmit;
             let room = match self.lookahead {
                 _ if promised == 0 => 0, // the role has not begun
-                None => PIECE as Air,
+                None => PIECE as AirTime,
                 Some(lookahead) => promised.saturating_sub(lookahead + state.end()),
             };
             if room > 0 {
-                return Some(room.min(PIECE as Air) as usize);
+                return Some(room.min(PIECE as AirTime) as usize);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -312,16 +312,16 @@ impl Shared {
 
 impl State {
     /// Air time after the last sample that was read.
-    fn end(&self) -> Air {
-        self.queue.back().map_or(self.position, |(time, samples)| time + samples.len() as Air)
+    fn end(&self) -> AirTime {
+        self.queue.back().map_or(self.position, |(time, samples)| time + samples.len() as AirTime)
     }
 
     /// Takes samples that lie in a gate off the queue; `None` when nothing can be said yet.
-    fn take(&mut self, out: &mut [Complex32]) -> Option<(Air, usize, bool)> {
+    fn take(&mut self, out: &mut [Complex32]) -> Option<(AirTime, usize, bool)> {
         loop {
             let gate = self.gates.front().copied();
             let (time, samples) = self.queue.front()?;
-            let (time, end) = (*time, time + samples.len() as Air);
+            let (time, end) = (*time, time + samples.len() as AirTime);
             if let Some((from, to)) = gate
                 && time >= to
             {
@@ -339,18 +339,19 @@ impl State {
             }
             let (_, to) = gate?;
             // An open gate may still end at any sample from the promise on.
-            let decided = if to == Air::MAX { self.promises.listen.saturating_sub(1) } else { to };
-            let len = end.min(decided).saturating_sub(time).min(out.len() as Air) as usize;
+            let decided =
+                if to == AirTime::MAX { self.promises.listen.saturating_sub(1) } else { to };
+            let len = end.min(decided).saturating_sub(time).min(out.len() as AirTime) as usize;
             if len == 0 {
                 return None;
             }
             out[..len].copy_from_slice(&samples[..len]);
             self.skip(len);
-            let last = time + len as Air == to;
+            let last = time + len as AirTime == to;
             if last {
                 self.gates.pop_front();
             } else if let Some(gate) = self.gates.front_mut() {
-                gate.0 = time + len as Air;
+                gate.0 = time + len as AirTime;
             }
             return Some((time, len, last));
         }
@@ -359,7 +360,7 @@ impl State {
     fn skip(&mut self, count: usize) {
         if let Some((time, samples)) = self.queue.front_mut() {
             samples.drain(..count);
-            *time += count as Air;
+            *time += count as AirTime;
             self.position = *time;
             self.queued -= count;
             if samples.is_empty() {
@@ -397,7 +398,7 @@ impl<W: Send + Sync + Clone + 'static> Radio for SoapyRadio<W> {
 struct SoapyPort(Arc<Shared>);
 
 impl<W: Send + Sync> RadioPort<W> for SoapyPort {
-    fn send_at(&self, time: Air, burst: Vec<Complex32>) -> Result<(), RadioError> {
+    fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         let mut state = self.0.lock();
         let Some(origin) = state.origin_ns else {
             state.early.push((time, burst));
@@ -425,7 +426,7 @@ impl<W: Send + Sync> RadioPort<W> for SoapyPort {
         Ok(())
     }
 
-    fn listen(&self, from: Air, to: Air) -> Result<(), RadioError> {
+    fn listen(&self, from: AirTime, to: AirTime) -> Result<(), RadioError> {
         let mut state = self.0.lock();
         let from = state.gates.back().map_or(from, |gate| from.max(gate.1));
         if from < to {
@@ -434,17 +435,17 @@ impl<W: Send + Sync> RadioPort<W> for SoapyPort {
         Ok(())
     }
 
-    fn listen_until(&self, at: Air) -> Result<(), RadioError> {
+    fn listen_until(&self, at: AirTime) -> Result<(), RadioError> {
         let mut state = self.0.lock();
         if let Some(gate) = state.gates.back_mut()
-            && gate.1 == Air::MAX
+            && gate.1 == AirTime::MAX
         {
             gate.1 = at.max(gate.0);
         }
         Ok(())
     }
 
-    fn wire(&self, to: u16, _arrival: Air, _message: W) -> Result<(), RadioError> {
+    fn wire(&self, to: u16, _arrival: AirTime, _message: W) -> Result<(), RadioError> {
         Err(RadioError::NoWire { to })
     }
 
@@ -458,7 +459,7 @@ impl Progress for SoapyPort {
         self.0.activity.load(Ordering::Relaxed)
     }
 
-    fn air_time(&self) -> Air {
+    fn air_time(&self) -> AirTime {
         self.0.lock().position
     }
 
@@ -469,10 +470,10 @@ impl Progress for SoapyPort {
 }
 
 /// 50 ns a sample; a device whose ticks do not fit is rounded.
-fn to_air(ns: i64) -> Air {
-    (ns as f64 * SAMPLE_RATE_HZ / 1e9).round().max(0.0) as Air
+fn to_air(ns: i64) -> AirTime {
+    (ns as f64 * SAMPLE_RATE_HZ / 1e9).round().max(0.0) as AirTime
 }
 
-fn to_ns(air: Air) -> i64 {
+fn to_ns(air: AirTime) -> i64 {
     (air as f64 * 1e9 / SAMPLE_RATE_HZ).round() as i64
 }

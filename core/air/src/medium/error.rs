@@ -1,6 +1,6 @@
 //! What a caller of the lock step can do wrong.
 
-use super::Air;
+use super::AirTime;
 use thiserror::Error;
 
 /// A call that breaks the lock step; always a mistake of the caller.
@@ -12,9 +12,9 @@ pub enum MediumError {
         /// Index of the radio.
         radio: usize,
         /// Start of the burst.
-        start: Air,
+        start: AirTime,
         /// The promise that it breaks.
-        promise: Air,
+        promise: AirTime,
     },
     /// A listening gate begins or ends in time that the radio may have passed already.
     #[error("radio {radio}: a gate with an edge at {from} comes after the promise {promise}")]
@@ -22,9 +22,9 @@ pub enum MediumError {
         /// Index of the radio.
         radio: usize,
         /// Edge of the gate.
-        from: Air,
+        from: AirTime,
         /// The promise that it breaks.
-        promise: Air,
+        promise: AirTime,
     },
     /// A wired message would arrive in time that the receiver may have passed already.
     #[error("radio {radio}: wired message for {arrival} comes after the promise {promise}")]
@@ -32,9 +32,9 @@ pub enum MediumError {
         /// Index of the transmitting radio.
         radio: usize,
         /// Air time at which the message was to arrive.
-        arrival: Air,
+        arrival: AirTime,
         /// The promise that it breaks.
-        promise: Air,
+        promise: AirTime,
     },
     /// The two radios are not connected by a wire.
     #[error("radio {from} has no wire to radio {to}")]

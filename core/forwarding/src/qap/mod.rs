@@ -26,8 +26,8 @@ use self::windows::Windows;
 use crate::arq::{Arq, Incoming};
 use crate::pads::PadAllocator;
 use crate::{
-    Air, Answer, ControlFrame, Counters, Ending, Event, FrameKind, Input, JobKey, Message, Output,
-    Plan, Station, WireMessage,
+    AirTime, Answer, ControlFrame, Counters, Ending, Event, FrameKind, Input, JobKey, Message,
+    Output, Plan, Station, WireMessage,
 };
 
 /// Who this QAP is and whom it serves.
@@ -60,16 +60,16 @@ pub struct Qap {
     config: QapConfig,
     epoch: Epoch,
     phase: Phase,
-    deadline: Air,
+    deadline: AirTime,
     /// Number of the probe that comes next or whose control slot comes next.
     probe: u64,
     slot: FrameKind,
     /// When the next frame leaves.
-    next_at: Air,
+    next_at: AirTime,
     expected: Option<Expected>,
     /// The user has said that it has messages.
     user_has_more: bool,
-    last_heard: Option<Air>,
+    last_heard: Option<AirTime>,
     user_done: bool,
     arq: Arq,
     windows: Windows,
@@ -144,7 +144,7 @@ impl Qap {
             config,
             epoch,
             phase: Phase::Idle,
-            deadline: Air::MAX,
+            deadline: AirTime::MAX,
             probe: 0,
             slot: FrameKind::Probe,
             next_at: 0,
@@ -305,7 +305,7 @@ impl Qap {
         }
     }
 
-    fn durable(&mut self, now: Air, number: u64, out: &mut Vec<Output>) {
+    fn durable(&mut self, now: AirTime, number: u64, out: &mut Vec<Output>) {
         let peer = self.config.peer.qap;
         match self.after.remove(&number) {
             None | Some(After::Nothing) => {}
@@ -340,7 +340,7 @@ impl Qap {
 }
 
 impl Station for Qap {
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>) {
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>) {
         if self.phase == Phase::Finished {
             return;
         }
@@ -364,7 +364,7 @@ impl Station for Qap {
         }
     }
 
-    fn next_timer(&self) -> Option<Air> {
+    fn next_timer(&self) -> Option<AirTime> {
         match self.phase {
             Phase::Idle | Phase::Finished => None,
             Phase::Starting => Some(self.deadline),
@@ -372,7 +372,7 @@ impl Station for Qap {
         }
     }
 
-    fn advance(&mut self, now: Air, out: &mut Vec<Output>) {
+    fn advance(&mut self, now: AirTime, out: &mut Vec<Output>) {
         if self.phase == Phase::Finished {
             return;
         }
@@ -383,10 +383,10 @@ impl Station for Qap {
         }
     }
 
-    fn promise(&self, progress: Air) -> Air {
+    fn promise(&self, progress: AirTime) -> AirTime {
         // Nothing but the grid of probes decides when a frame leaves.
         match self.phase {
-            Phase::Finished => Air::MAX,
+            Phase::Finished => AirTime::MAX,
             Phase::Probing => progress.saturating_add(self.plan.turnaround).max(self.next_at),
             Phase::Idle | Phase::Starting => progress.saturating_add(self.plan.turnaround),
         }

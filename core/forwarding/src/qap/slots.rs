@@ -4,25 +4,25 @@ use crqkd_bits::BitString;
 use crqkd_keys::ProbeId;
 
 use super::Qap;
-use crate::{Air, Direction, Ending, Event, FrameKind, Listen, Output, RxFrame, TxFrame};
+use crate::{AirTime, Direction, Ending, Event, FrameKind, Listen, Output, RxFrame, TxFrame};
 
 /// The answer that the user owes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
     kind: FrameKind,
     probe: ProbeId,
-    at: Air,
+    at: AirTime,
 }
 
 impl Qap {
-    pub(super) fn transmit(&mut self, now: Air, out: &mut Vec<Output>) {
+    pub(super) fn transmit(&mut self, now: AirTime, out: &mut Vec<Output>) {
         match self.slot {
             FrameKind::Probe => self.transmit_probe(now, out),
             FrameKind::Control => self.transmit_control(out),
         }
     }
 
-    fn transmit_probe(&mut self, now: Air, out: &mut Vec<Output>) {
+    fn transmit_probe(&mut self, now: AirTime, out: &mut Vec<Output>) {
         let probes = u64::from(self.plan.config.window_probes);
         if self.probe > 0 && self.probe.is_multiple_of(probes) {
             self.close_window(self.probe_id(self.probe - 1).window, out);
@@ -47,7 +47,7 @@ impl Qap {
         self.next_probe(self.plan.period - self.plan.half);
     }
 
-    fn next_probe(&mut self, after: Air) {
+    fn next_probe(&mut self, after: AirTime) {
         self.slot = FrameKind::Probe;
         self.probe += 1;
         self.next_at += after;
@@ -78,7 +78,7 @@ impl Qap {
     }
 
     /// How the run ends when the user has been silent for too long.
-    fn silence(&self, now: Air) -> Option<Ending> {
+    fn silence(&self, now: AirTime) -> Option<Ending> {
         let silent = now.saturating_sub(self.last_heard?) / self.plan.period;
         if self.user_done && silent > u64::from(self.plan.config.silence_probes) {
             Some(Ending::Done)
@@ -89,7 +89,7 @@ impl Qap {
         }
     }
 
-    pub(super) fn frame(&mut self, now: Air, frame: RxFrame, out: &mut Vec<Output>) {
+    pub(super) fn frame(&mut self, now: AirTime, frame: RxFrame, out: &mut Vec<Output>) {
         if frame.direction != Direction::Reverse || frame.sender != self.config.user.0 {
             self.counters.unknown_sender += 1;
             return;

@@ -23,8 +23,8 @@ use self::windows::Windows;
 use crate::arq::{Arq, Incoming};
 use crate::tracker::Tracker;
 use crate::{
-    Air, Answer, ControlFrame, Counters, Direction, DropReason, Ending, Event, FrameKind, Input,
-    JobKey, Listen, Message, Output, Plan, Reception, RxFrame, Station, TxFrame,
+    AirTime, Answer, ControlFrame, Counters, Direction, DropReason, Ending, Event, FrameKind,
+    Input, JobKey, Listen, Message, Output, Plan, Reception, RxFrame, Station, TxFrame,
 };
 
 /// Most groups that a user asks for.
@@ -69,12 +69,12 @@ pub struct User {
     /// For the public seeds of blocks.
     rng: Box<dyn RngCore + Send>,
     phase: Phase,
-    deadline: Air,
+    deadline: AirTime,
     epoch: Option<Epoch>,
     tracker: Tracker,
-    last_heard: Option<Air>,
+    last_heard: Option<AirTime>,
     /// The control frame that the last probe announced.
-    control: Option<(ProbeId, Air)>,
+    control: Option<(ProbeId, AirTime)>,
     arq: Arq,
     windows: Windows,
     session: Option<Session>,
@@ -124,7 +124,7 @@ impl User {
             config,
             rng,
             phase: Phase::Idle,
-            deadline: Air::MAX,
+            deadline: AirTime::MAX,
             epoch: None,
             last_heard: None,
             control: None,
@@ -184,7 +184,7 @@ impl User {
 
     // ---- the air -------------------------------------------------------------------------------------------------
 
-    fn frame(&mut self, now: Air, frame: RxFrame, out: &mut Vec<Output>) {
+    fn frame(&mut self, now: AirTime, frame: RxFrame, out: &mut Vec<Output>) {
         if frame.direction != Direction::Forward || frame.sender != self.config.qap.0 {
             self.counters.unknown_sender += 1;
             return;
@@ -204,7 +204,7 @@ impl User {
         }
     }
 
-    fn probe(&mut self, now: Air, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
+    fn probe(&mut self, now: AirTime, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
         let (probe, start) = (frame.probe(), frame.start);
         let plausible = |n: &u64| self.tracker.is_plausible(probe.epoch, *n, start);
         let Some(number) = self.tracker.number(probe).filter(plausible) else { return false };
@@ -240,7 +240,7 @@ impl User {
     }
 
     fn control_frame(&mut self, frame: &RxFrame, out: &mut Vec<Output>) -> bool {
-        let fits = |(probe, at): (ProbeId, Air)| {
+        let fits = |(probe, at): (ProbeId, AirTime)| {
             probe == frame.probe() && at.abs_diff(frame.start) <= self.plan.guard
         };
         if !self.control.is_some_and(fits) {
@@ -402,7 +402,7 @@ impl User {
         }
     }
 
-    fn silence_at(&self) -> Option<Air> {
+    fn silence_at(&self) -> Option<AirTime> {
         let probes = match self.phase {
             Phase::Leaving => self.plan.config.silence_probes,
             _ => self.plan.config.lost_probes,
@@ -412,7 +412,7 @@ impl User {
 }
 
 impl Station for User {
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>) {
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>) {
         if self.phase == Phase::Finished {
             return;
         }
@@ -436,7 +436,7 @@ impl Station for User {
         }
     }
 
-    fn next_timer(&self) -> Option<Air> {
+    fn next_timer(&self) -> Option<AirTime> {
         match self.phase {
             Phase::Idle | Phase::Finished => None,
             Phase::Running | Phase::Leaving => {
@@ -446,7 +446,7 @@ impl Station for User {
         }
     }
 
-    fn advance(&mut self, now: Air, out: &mut Vec<Output>) {
+    fn advance(&mut self, now: AirTime, out: &mut Vec<Output>) {
         if matches!(self.phase, Phase::Idle | Phase::Finished) {
             return;
         }
@@ -463,10 +463,10 @@ impl Station for User {
         }
     }
 
-    fn promise(&self, progress: Air) -> Air {
+    fn promise(&self, progress: AirTime) -> AirTime {
         // A user only ever answers a frame.
         match self.phase {
-            Phase::Finished => Air::MAX,
+            Phase::Finished => AirTime::MAX,
             _ => progress.saturating_add(self.plan.turnaround),
         }
     }

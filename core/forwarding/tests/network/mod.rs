@@ -37,9 +37,9 @@ pub struct Conditions {
     /// The control frames that this drops are lost whatever the shares say.
     pub drop_control: fn(&ControlFrame, Direction) -> bool,
     /// When each user is switched on.
-    pub user_start: [Air; 2],
+    pub user_start: [AirTime; 2],
     /// From then on nothing of this QAP is heard any more.
-    pub qap_silent_from: [Air; 2],
+    pub qap_silent_from: [AirTime; 2],
 }
 
 impl Default for Conditions {
@@ -56,7 +56,7 @@ impl Default for Conditions {
             wrong_at: BTreeSet::new(),
             drop_control: |_, _| false,
             user_start: [0, 0],
-            qap_silent_from: [Air::MAX, Air::MAX],
+            qap_silent_from: [AirTime::MAX, AirTime::MAX],
         }
     }
 }
@@ -111,16 +111,16 @@ impl Role {
 }
 
 impl Station for Role {
-    fn handle(&mut self, now: Air, input: Input, out: &mut Vec<Output>) {
+    fn handle(&mut self, now: AirTime, input: Input, out: &mut Vec<Output>) {
         self.station_mut().handle(now, input, out);
     }
-    fn next_timer(&self) -> Option<Air> {
+    fn next_timer(&self) -> Option<AirTime> {
         self.station().next_timer()
     }
-    fn advance(&mut self, now: Air, out: &mut Vec<Output>) {
+    fn advance(&mut self, now: AirTime, out: &mut Vec<Output>) {
         self.station_mut().advance(now, out);
     }
-    fn promise(&self, progress: Air) -> Air {
+    fn promise(&self, progress: AirTime) -> AirTime {
         self.station().promise(progress)
     }
     fn finished(&self) -> bool {
@@ -133,10 +133,10 @@ pub struct Node {
     pub sequencer: Sequencer<Role>,
     pub store: MemoryStore,
     pub buffer: KeyBuffer,
-    pub events: Vec<(Air, Event)>,
+    pub events: Vec<(AirTime, Event)>,
     pub keys: BTreeMap<KeyId, SecretBits>,
     /// Frames on the air towards this radio.
-    air: Vec<(Air, Heard)>,
+    air: Vec<(AirTime, Heard)>,
     jobs: Vec<(Ticket, Job)>,
     /// Starts of frames that counted as measurements.
     pub kept: Vec<(ProbeId, Direction)>,
@@ -226,12 +226,12 @@ impl Network {
     }
 
     /// Puts groups of quantum key into both QAPs' buffers at an air time.
-    pub fn quantum(&mut self, ids: std::ops::Range<u64>, at: [Air; 2]) {
+    pub fn quantum(&mut self, ids: std::ops::Range<u64>, at: [AirTime; 2]) {
         self.quantum_at(&[QAP1, QAP2], ids, at);
     }
 
     /// Puts groups into the buffers of some QAPs only.
-    pub fn quantum_at(&mut self, qaps: &[usize], ids: std::ops::Range<u64>, at: [Air; 2]) {
+    pub fn quantum_at(&mut self, qaps: &[usize], ids: std::ops::Range<u64>, at: [AirTime; 2]) {
         let mut rng = ChaCha8Rng::seed_from_u64(hash(&[self.seed, 77, ids.start]));
         let groups: Vec<GroupId> = ids.map(GroupId).collect();
         for &id in &groups {
@@ -246,7 +246,7 @@ impl Network {
         }
     }
 
-    pub fn request(&mut self, user: usize, groups: u32, at: Air) {
+    pub fn request(&mut self, user: usize, groups: u32, at: AirTime) {
         let target = if user == ALICE { USERS[1] } else { USERS[0] };
         self.nodes[user].sequencer.local(at, Input::Request { target, groups }).unwrap();
     }
@@ -307,7 +307,7 @@ impl Network {
             .min()
             .unwrap();
         // A frame is decided when its last sample is there.
-        let progress = limit.saturating_sub(if limit == Air::MAX { 0 } else { 16_500 });
+        let progress = limit.saturating_sub(if limit == AirTime::MAX { 0 } else { 16_500 });
         let node = &mut self.nodes[index];
         node.air.sort_by_key(|(start, _)| *start);
         while node.air.first().is_some_and(|(start, _)| *start < progress) {
@@ -362,7 +362,7 @@ impl Network {
         }
     }
 
-    fn transmit(&mut self, from: usize, at: Air, frame: &TxFrame) {
+    fn transmit(&mut self, from: usize, at: AirTime, frame: &TxFrame) {
         let cell = from / 3;
         let forward = frame.direction == Direction::Forward;
         let c = self.conditions.clone();
@@ -371,7 +371,7 @@ impl Network {
         let dropped = control.is_some_and(|control| (c.drop_control)(&control, frame.direction));
         for to in (3 * cell..3 * cell + 3).filter(|to| *to != from) {
             let draw = |what: u64| [self.seed, what, to as u64, at];
-            let delay = 7 + to as Air;
+            let delay = 7 + to as AirTime;
             let start = at + delay;
             let loss = if forward { c.forward_loss } else { c.reverse_loss };
             let mut heard = Vec::new();
@@ -603,7 +603,7 @@ impl Network {
 }
 
 impl Node {
-    fn new(role: Role, plan: &Plan, peers: &[QapId], start: Air) -> Self {
+    fn new(role: Role, plan: &Plan, peers: &[QapId], start: AirTime) -> Self {
         Self {
             sequencer: Sequencer::new(role, plan, peers, start),
             store: MemoryStore::new(),

@@ -7,7 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::KeysError;
+/// A text that is no [`KeyId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a key ID (a UUID of version 8)")]
+pub struct BadKeyId {
+    /// The text, cut to 64 characters.
+    pub text: String,
+}
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($raw:ty)) => {
@@ -118,14 +124,14 @@ impl fmt::Display for ProbeId {
 /// Name of a released key: a UUID of version 8, equal at both ends.
 ///
 /// ```
-/// use crqkd_keys::{Epoch, KeyId, PairId, UserId};
+/// use crqkd_ids::{Epoch, KeyId, PairId, UserId};
 /// let pair = PairId { a: UserId(1), b: UserId(2) };
 /// let key = KeyId::of(pair, Epoch(0), 7, b"seed");
 /// assert_eq!(key, KeyId::of(pair, Epoch(0), 7, b"seed"));
 /// assert_ne!(key, KeyId::of(pair, Epoch(0), 8, b"seed"));
 /// assert_ne!(key, KeyId::of(pair, Epoch(0), 7, b"another seed"));
 /// assert_eq!(key.to_string().parse::<KeyId>()?, key);
-/// # Ok::<(), crqkd_keys::KeysError>(())
+/// # Ok::<(), crqkd_ids::BadKeyId>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(Uuid);
@@ -169,12 +175,12 @@ impl fmt::Debug for KeyId {
 }
 
 impl FromStr for KeyId {
-    type Err = KeysError;
+    type Err = BadKeyId;
 
-    fn from_str(text: &str) -> Result<Self, KeysError> {
+    fn from_str(text: &str) -> Result<Self, BadKeyId> {
         match Uuid::parse_str(text) {
             Ok(uuid) if uuid.get_version_num() == 8 => Ok(Self(uuid)),
-            _ => Err(KeysError::BadKeyId { text: text.chars().take(64).collect() }),
+            _ => Err(BadKeyId { text: text.chars().take(64).collect() }),
         }
     }
 }
