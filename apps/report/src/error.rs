@@ -15,6 +15,9 @@ pub enum ReportError {
         /// The reason.
         source: std::io::Error,
     },
+    /// A file of the run cannot be written.
+    #[error(transparent)]
+    Write(#[from] crqkd_recording::RecordingError),
     /// A file of the run is not there.
     #[error("{}: missing; expected {expected}", path.display())]
     Missing {

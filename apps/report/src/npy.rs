@@ -2,6 +2,7 @@
 
 use crate::ReportError;
 use crate::matrix::Matrix;
+use crqkd_recording::AtomicFile;
 use npyz::WriterBuilder;
 use std::io::Write;
 use std::path::Path;
@@ -52,33 +53,18 @@ pub(crate) fn read_list<T: Element>(path: &Path, len: usize) -> Result<Vec<T>, R
     read(path, &[len as u64])
 }
 
-/// Writes the whole file beside its place and then moves it there: complete or not at all.
+/// Writes a file: complete or not at all.
 pub(crate) fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), ReportError> {
-    let io = |source| ReportError::Io { path: path.into(), action: "write", source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    let mut buffered = std::io::BufWriter::new(file.as_file_mut());
-    fill(&mut buffered).map_err(io)?;
-    buffered.flush().map_err(io)?;
-    drop(buffered);
-    make_readable(file.as_file()).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
-}
-
-/// Temporary files are private; the result is an ordinary file.
-#[cfg(unix)]
-fn make_readable(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_file: &std::fs::File) -> std::io::Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    fill(&mut file).map_err(|source| ReportError::Io {
+        path: path.into(),
+        action: "write",
+        source,
+    })?;
+    file.finish()?;
     Ok(())
 }
 
