@@ -9,6 +9,7 @@
 //! Times are CPU time of the process, not wall time, so that a busy machine changes them little.
 
 mod goal;
+mod mean;
 pub mod polar;
 pub mod quantum;
 pub mod receive;

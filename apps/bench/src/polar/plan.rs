@@ -134,7 +134,9 @@ impl Line {
             Self::Measure { group, case, stop, fer, cpu_us } => {
                 let mut row = measured(group, &case, seed, stop)?;
                 if let Some(found) = row.measure {
-                    row.goals.extend(fer.map(|limit| Goal::new("FER", limit, found.fer)));
+                    row.goals.extend(
+                        fer.map(|limit| Goal::estimated("FER", limit, found.fer, found.low)),
+                    );
                     row.goals.extend(cpu_us.map(|limit| Goal::new("us", limit, found.cpu_us)));
                 }
                 Ok(row)
@@ -158,8 +160,9 @@ impl Line {
                 let mut row = Row::new(group, &case);
                 let found = chase.run(seed, effort.chase)?;
                 if let Some((rr, residual)) = limits {
-                    row.goals.push(Goal::new("RR", rr, found.rr));
-                    row.goals.push(Goal::new("left", residual, found.residual_rate));
+                    row.goals.push(Goal::estimated("RR", rr, found.rr, found.rr_low));
+                    let (rate, low) = (found.residual_rate, found.residual_low);
+                    row.goals.push(Goal::estimated("left", residual, rate, low));
                 }
                 row.chase = Some(found);
                 Ok(row)

@@ -9,6 +9,8 @@ use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 
+use crate::mean::Mean;
+
 use super::channel::{Bound, Truth, fill_noise};
 use super::train::{SPACING, Train};
 
@@ -44,6 +46,8 @@ pub struct AccuracyRow {
     pub nmse_ls_db: f64,
     /// Mean NMSE of the MMSE estimate, dB.
     pub nmse_mmse_db: f64,
+    /// Lower end of its 95 % interval, dB.
+    pub nmse_mmse_low_db: f64,
 }
 
 /// Receives a train of frames.
@@ -58,8 +62,9 @@ pub(super) fn sweep(
     let train = Train { config, snr_db, frames, seed };
     let noise = train.noise();
     let (bound, mut profile) = (Bound::new(layout), DelayProfile::new());
-    let (mut hits, mut exact, mut near, mut smoothed_frames) = (0, 0, 0, 0);
-    let (mut squares, mut bounds, mut ls, mut mmse) = (0.0, 0.0, 0.0, 0.0);
+    let (mut hits, mut exact, mut near) = (0, 0, 0);
+    let (mut squares, mut bounds, mut ls) = (0.0, 0.0, 0.0);
+    let mut mmse = Mean::default();
     let found = train.receive(
         |_, start, rng| Truth::draw(start, rng),
         |truth, estimate| {
@@ -72,8 +77,7 @@ pub(super) fn sweep(
             ls += truth.nmse(estimate.start, &estimate.cir);
             let smoothed = profile.smooth(estimate);
             if hits > WARM_UP.min(frames / 2) {
-                mmse += truth.nmse(estimate.start, &smoothed.cir);
-                smoothed_frames += 1;
+                mmse.add(truth.nmse(estimate.start, &smoothed.cir));
             }
         },
     )?;
@@ -86,7 +90,8 @@ pub(super) fn sweep(
     row.cfo_rms_hz = (squares / hits as f64).sqrt();
     row.cfo_bound_hz = (bounds / hits as f64).sqrt();
     row.nmse_ls_db = decibel(ls, hits);
-    row.nmse_mmse_db = decibel(mmse, smoothed_frames);
+    row.nmse_mmse_db = 10.0 * mmse.mean().log10();
+    row.nmse_mmse_low_db = 10.0 * (mmse.mean() - mmse.half_width()).max(0.0).log10();
     Ok(row)
 }
 

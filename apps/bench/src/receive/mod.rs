@@ -61,7 +61,7 @@ impl ReceiveEffort {
 
     /// Some seconds: to see that everything works.
     pub fn quick() -> Self {
-        Self { frames: 100, noise_s: 0.2, rounds: 2, repeats: 10 }
+        Self { frames: 300, noise_s: 0.2, rounds: 2, repeats: 10 }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct QuantumArgs {
     /// Blocks of the one-way codes at each error rate, for small frame error rates.
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1, 1_000_000))]
     one_way_blocks: Option<u32>,
-    /// Exit with 1 when a limit is missed.
+    /// Exit with 1 when a limit is missed: an estimate misses it when its whole 95 % interval does.
     #[arg(long)]
     check: bool,
     /// Print one JSON document instead of the table.

@@ -27,7 +27,7 @@ pub(super) struct ReceiveBenchArgs {
     /// A tenth of the frames, short times: seconds instead of minutes.
     #[arg(long)]
     quick: bool,
-    /// Exit with 1 when a limit is missed.
+    /// Exit with 1 when a limit is missed: an estimate misses it when its whole 95 % interval does.
     #[arg(long)]
     check: bool,
     /// Print one JSON document instead of the tables.
