@@ -411,11 +411,6 @@ impl<W> Medium<W> {
         Step::Receive { from, to, last, bursts }
     }
 
-    /// Number of bursts kept because somebody may still hear them.
-    pub fn bursts_kept(&self) -> usize {
-        self.bursts.len()
-    }
-
     /// A wired peer that has promised more than was passed on: its place and its promise. The radio decides nothing
     /// beyond the first sample that it has not received, so what would take it further is kept until then.
     fn news(&self, radio: RadioId, max: usize) -> Option<(usize, AirTime)> {

@@ -128,11 +128,6 @@ impl PadStore {
         self.floor = self.floor.max(after((epoch, window)));
     }
 
-    /// Bits of a window, used or not; `None` when it is not there.
-    pub fn window_len(&self, epoch: Epoch, window: WindowId) -> Option<usize> {
-        self.windows.get(&(epoch, window)).map(|w| w.used.len())
-    }
-
     /// Bits in and out so far.
     pub fn counts(&self) -> PadCounts {
         let free = self.windows.values().map(Window::free).sum();

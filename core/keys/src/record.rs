@@ -64,15 +64,6 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self::default()
     }
-
-    /// The next epoch after everything stored.
-    pub fn next_epoch(&self) -> Epoch {
-        let last = self.records.iter().rev().find_map(|record| match record {
-            Record::Epoch { epoch } => Some(epoch.0.saturating_add(1)),
-            _ => None,
-        });
-        Epoch(last.unwrap_or(0))
-    }
 }
 
 impl Store for MemoryStore {
@@ -117,10 +108,8 @@ mod tests {
     #[test]
     fn history_is_what_was_persisted() {
         let mut store = MemoryStore::new();
-        assert_eq!(store.next_epoch(), Epoch(0));
         let record = Record::Epoch { epoch: Epoch(3) };
         store.persist(std::slice::from_ref(&record)).unwrap();
         assert_eq!(store.history().unwrap(), [record]);
-        assert_eq!(store.next_epoch(), Epoch(4));
     }
 }

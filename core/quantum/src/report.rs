@@ -205,12 +205,4 @@ impl Bb84Report {
     pub fn final_length(&self) -> u64 {
         self.counts.final_length
     }
-
-    /// Error rate over all sifted bits; 0 without any.
-    pub fn sifted_qber(&self) -> f64 {
-        match self.counts.sifted {
-            0 => 0.0,
-            sifted => self.sifted_errors as f64 / sifted as f64,
-        }
-    }
 }

@@ -57,11 +57,6 @@ impl Frame {
         self.offset() + len > self.samples.len()
     }
 
-    /// Carrier offset as the synchronizer found it, Hz.
-    pub fn coarse_cfo_hz(&self) -> f64 {
-        self.peek.estimate.cfo_hz
-    }
-
     /// Place of the frame's first sample in [`Frame::samples`].
     pub fn offset(&self) -> usize {
         (self.start() - self.first) as usize

@@ -227,11 +227,6 @@ impl Session {
         &self.counts
     }
 
-    /// Bytes of the transcript so far.
-    pub fn transcript_bytes(&self) -> u64 {
-        self.transcript.bytes()
-    }
-
     /// First pad bits of Alice's tag and of Bob's: known when there is a key.
     pub fn tag_pads(&self) -> Option<[u64; 2]> {
         Some([self.tag_pads[0]?, self.tag_pads[1]?])
