@@ -365,3 +365,39 @@ fn logs_have_no_colour_codes_off_a_terminal_and_quiet_is_quiet() {
     let output = crqkd(["-q", "demo", "--groups", "8", "--scenario", &small()]);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+/// Bob, too, says what he has when he is asked to end, whether a block is under way or not.
+#[test]
+#[cfg(unix)]
+fn an_end_that_is_asked_to_end_while_it_is_connected_reports() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let secret = path("secret");
+    assert!(command().args(["qkd", "secret", &secret]).status().unwrap().success());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let start = |role: &str, way: &str, json: &str| {
+        let mut end = command();
+        end.args(["qkd", role, way, &address, "--dir", &path(role), "--secret", &secret, "--json"]);
+        if role == "alice" {
+            end.args(["--blocks", "0"]);
+        }
+        end.stdout(std::fs::File::create(path(json)).unwrap());
+        end.stderr(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let mut alice = start("alice", "--listen", "a.json");
+    for wait_ms in [700, 1500, 2300] {
+        let mut bob = start("bob", "--connect", "b.json");
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        let kill =
+            std::process::Command::new("kill").args(["-TERM", &bob.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        assert_eq!(bob.wait().unwrap().code(), Some(143));
+        let said = std::fs::read_to_string(path("b.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(report["interrupted"], true, "{said}");
+    }
+    alice.kill().unwrap();
+    alice.wait().unwrap();
+}

@@ -89,6 +89,16 @@ fn logs(cli: &Cli) {
         (_, 2) => "debug",
         _ => "trace",
     };
+    // What was not built in cannot be said.
+    let level = match tracing::level_filters::STATIC_MAX_LEVEL {
+        most if level
+            .parse()
+            .is_ok_and(|wanted: tracing::level_filters::LevelFilter| wanted > most) =>
+        {
+            most.to_string()
+        }
+        _ => level.to_owned(),
+    };
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(

@@ -67,10 +67,14 @@ fn open(path: &Path) -> io::Result<File> {
 /// Reads at most `most` bytes of what may have to be waited for.
 fn read_pipe(path: &Path, mut file: File, most: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
     let (begun, mut waiting) = (Instant::now(), Waiting::new());
+    #[cfg(unix)]
+    let is_pipe = std::os::unix::fs::FileTypeExt::is_fifo(&file.metadata()?.file_type());
+    #[cfg(not(unix))]
+    let is_pipe = false;
     let mut piece = [0; 4096];
     while (bytes.len() as u64) < most {
         match file.read(&mut piece) {
-            Ok(0) if !bytes.is_empty() => break,
+            Ok(0) if !bytes.is_empty() || !is_pipe => break,
             // Nobody has opened it for writing yet, or whoever had said nothing.
             Ok(0) if begun.elapsed() > NO_WRITER => {
                 return Err(io::Error::other("nobody writes to it"));

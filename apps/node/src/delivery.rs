@@ -37,6 +37,9 @@ impl Delivery {
     /// A folder that cannot be made, read or written, or into which another process delivers.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let failed = |what| storage(dir, what);
+        if dir.exists() && !dir.is_dir() {
+            anyhow::bail!("{}: is no folder", dir.display());
+        }
         fs::create_dir_all(dir).map_err(failed("making the folder"))?;
         let lock = lock(dir)?;
         let mut broken_off = Vec::new();

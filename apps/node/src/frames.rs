@@ -4,8 +4,16 @@ use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::stop;
+
 /// A message that is under way may take this long a byte beside the time for its beginning.
 const SLOWEST: Duration = Duration::from_micros(15); // 64 KiB a second
+
+/// Between two looks at whether the process is to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long silence is borne when it is: less than [`stop::GRACE`], so that there is time for a report.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Memory is taken in such steps while a message comes in: it grows with what arrives, not with what is announced.
 const STEP: usize = 1 << 16;
@@ -101,10 +109,10 @@ impl Frames {
     }
 
     fn read_by(&mut self, into: &mut [u8], deadline: Instant) -> io::Result<()> {
-        let mut at = 0;
+        let (mut at, mut stopped) = (0, None::<Instant>);
         while at < into.len() {
             if self.read.buffer().is_empty() {
-                self.write.set_read_timeout(Some(left(deadline)?))?;
+                self.write.set_read_timeout(Some(left(deadline)?.min(LOOK)))?;
             }
             match self.read.read(&mut into[at..]) {
                 Ok(0) => {
@@ -115,6 +123,16 @@ impl Frames {
                 }
                 Ok(found) => at += found,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    // What the other end sends at once may still end a block well.
+                    if stop::requested()
+                        && stopped.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS
+                    {
+                        return Err(io::Error::other("stopped while waiting for the other end"));
+                    }
+                }
                 Err(error) => return Err(late(error)),
             }
         }

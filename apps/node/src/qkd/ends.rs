@@ -242,7 +242,7 @@ impl End {
         while self.wants_more(args) && !stop::requested() {
             let photons = match ahead.take() {
                 Some(photons) => photons,
-                None => send_light(wait_for_light(source, line)?, line)?,
+                None => send_light(wait_for_light(source, line)?, source, line)?,
             };
             self.begin(block)?;
             line.classical.send(&[&[BEGIN][..], &block.to_be_bytes()].concat())?;
@@ -251,7 +251,8 @@ impl End {
             let (session, steps) =
                 Session::alice(&self.config, block, choices, greetings, first, &self.state.auth)?;
             if self.wants_more(args) {
-                ahead = source.ready().map(|photons| send_light(photons, line)).transpose()?;
+                let ready = source.ready();
+                ahead = ready.map(|photons| send_light(photons, source, line)).transpose()?;
             }
             let result = self.drive(session, steps, &mut line.classical);
             if result.is_err() && ahead.is_some() {
@@ -276,7 +277,8 @@ impl End {
     ) -> Result<()> {
         let mut next = met.agreed.next_block;
         let detectors = Detectors::new(fibre, &self.config)?;
-        loop {
+        // Between two blocks nothing is lost.
+        while !stop::requested() {
             let frame = classical.receive(LONGEST_CONTROL)?;
             let block = match frame.split_first() {
                 Some((&BYE, proof)) if is_farewell(key, proof) => return Ok(()),
@@ -295,6 +297,7 @@ impl End {
                 Session::bob(&self.config, block, detections, greetings, first, &self.state.auth)?;
             self.drive(session, steps, classical)?;
         }
+        Ok(())
     }
 
     fn begin(&mut self, block: u64) -> Result<()> {
@@ -445,13 +448,67 @@ fn wait_for_light(source: &mut BlockSource, line: &mut Line) -> Result<PhotonBlo
     }
 }
 
-/// Sends a block's light down the fibre.
-fn send_light(photons: PhotonBlock, line: &mut Line) -> Result<PhotonBlock> {
-    line.fibre.send(photons.clicks())?;
+/// Sends a block's light down the fibre. Light that does not get away is made again: no block was begun with it.
+fn send_light(
+    photons: PhotonBlock,
+    source: &mut BlockSource,
+    line: &mut Line,
+) -> Result<PhotonBlock> {
+    if let Err(error) = line.fibre.send(photons.clicks()) {
+        source.lost();
+        return Err(error.into());
+    }
     Ok(photons)
 }
 
 /// The files of an end, for an audit.
 pub(super) fn files(dir: &Path) -> [std::path::PathBuf; 2] {
     [dir.join("journal.jsonl"), dir.join("keys.bin")]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::args::LinkArgs;
+    use super::*;
+
+    fn frames() -> Frames {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Frames::new(near, Duration::from_secs(1)).unwrap()
+    }
+
+    /// No block was begun with it, so all blocks that were asked for are still to come.
+    #[test]
+    fn light_that_does_not_get_away_is_made_again() {
+        let link = LinkArgs { pulses_per_block: Some(10_000), ..LinkArgs::default() };
+        let config = link.resolve().unwrap();
+        for (blocks, pregenerate) in [(1, false), (3, false), (5, false), (2, true)] {
+            let args = EndArgs {
+                connect: None,
+                listen: None,
+                dir: Default::default(),
+                secret: Default::default(),
+                blocks,
+                pregenerate,
+                reserve_tags: 0,
+                timeout_s: 1,
+                link: link.clone(),
+            };
+            let mut source = BlockSource::new(&args, &config).unwrap();
+            let fibre = frames();
+            drop(fibre.closer().unwrap());
+            let (ours, theirs) = (Vec::new(), Vec::new());
+            let mut line = Line { classical: frames(), fibre, key: [0; 32], ours, theirs };
+            let patience = Duration::from_secs(10);
+            for _ in 0..3 {
+                let photons = source.next(patience).unwrap().unwrap();
+                assert!(send_light(photons, &mut source, &mut line).is_err());
+            }
+            for block in 0..blocks {
+                assert!(source.next(patience).unwrap().is_some(), "block {block} of {blocks}");
+            }
+        }
+    }
 }

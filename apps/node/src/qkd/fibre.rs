@@ -8,6 +8,7 @@ use crqkd_quantum::decoy::{Choices, Click, DecoyConfig, Detections, Link};
 use rand::Rng;
 
 use crate::frames::{Closer, Frames};
+use crate::stop;
 
 /// One block of pulses: the seed of Alice's choices, and the clicks that they make at Bob.
 ///
@@ -114,6 +115,7 @@ impl Detectors {
                 Err(RecvTimeoutError::Timeout) if classical.is_closed() => {
                     bail!("the other end closed the connection")
                 }
+                Err(RecvTimeoutError::Timeout) if stop::requested() => bail!("stopped"),
                 Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
                     bail!("no light came for {} s", classical.timeout().as_secs())
                 }

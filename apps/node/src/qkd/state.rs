@@ -99,6 +99,12 @@ impl KeyState {
         let tag_bits = Authenticator::TAG_BITS;
         let (journal, records) = Journal::open::<QkdRecord>(&dir.join("journal.jsonl"))?;
         let (keys, stored) = KeyFile::open(&dir.join("keys.bin"))?;
+        if records.is_empty() && !stored.is_empty() {
+            bail!(
+                "{}: missing or empty, but there are keys in keys.bin: the directory was restored or spoilt",
+                journal.path().display()
+            );
+        }
         let mut stored = by_number(stored)?;
         let auth = Authenticator::new(secret_from_bytes(pads)?, own, reserve_tags, tag_bits)?;
         let end = LinkEnd {
