@@ -51,7 +51,9 @@ impl Delivery {
             if let Some(key) = left.and_then(|id| id.parse::<KeyId>().ok()) {
                 let path = entry.path();
                 wipe(&path).map_err(storage(&path, "wiping what a crash has left"))?;
-                broken_off.push(key);
+                if !dir.join(format!("{key}.key")).exists() {
+                    broken_off.push(key);
+                }
             }
         }
         Ok(Self {
@@ -159,9 +161,15 @@ fn lock(dir: &Path) -> anyhow::Result<Option<File>> {
     }
 }
 
-/// Overwrites a file and removes it.
+/// Overwrites a file and removes it. A file that has another name as well is a key that was delivered just before the crash:
+/// only this name of it goes.
 fn wipe(path: &Path) -> io::Result<()> {
-    let len = fs::symlink_metadata(path)?.len();
+    let about = fs::symlink_metadata(path)?;
+    #[cfg(unix)]
+    if about.is_file() && std::os::unix::fs::MetadataExt::nlink(&about) > 1 {
+        return fs::remove_file(path);
+    }
+    let len = about.len();
     let mut options = OpenOptions::new();
     options.write(true);
     #[cfg(unix)]
@@ -269,6 +277,21 @@ mod tests {
         assert!(part.exists());
         drop(store);
         assert_eq!(Delivery::open(dir.path()).unwrap().broken_off(), [id(1)]);
+    }
+
+    /// Killed between the two steps of a delivery: the key is there, and its first name is too.
+    #[test]
+    #[cfg(unix)]
+    fn a_key_that_was_delivered_just_before_a_crash_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let delivery = Delivery::open(dir.path()).unwrap();
+        let key = delivery.deliver(id(1), &[1, 2, 3]).unwrap();
+        drop(delivery);
+        let part = dir.path().join(format!(".{}.part", id(1)));
+        fs::hard_link(&key, &part).unwrap();
+        assert!(Delivery::open(dir.path()).unwrap().broken_off().is_empty());
+        assert!(!part.exists());
+        assert_eq!(fs::read(&key).unwrap(), [1, 2, 3]);
     }
 
     /// A full disk, as a limit on the size of files would be: there is no room, so there is no promise.
