@@ -91,6 +91,31 @@ fn an_end_restored_from_an_old_copy_is_refused() {
     assert!(!audit.passed() && !audit.findings.iter().any(twice), "{audit:?}");
 }
 
+/// Lost at both ends at once, so that neither could tell the other: the pads would begin at 0 again.
+#[test]
+fn a_directory_without_its_journal_is_refused_at_both_ends() {
+    let setup = Setup::new(8192);
+    let bob = setup.start("bob", "--listen", "0");
+    assert_eq!(report(setup.start("alice", "--connect", "2")).released, 2);
+    assert_eq!(report(bob).released, 2);
+    for (role, way) in [("alice", "--connect"), ("bob", "--listen")] {
+        let journal = setup.path(role).join("journal.jsonl");
+        let zeros = vec![0; std::fs::metadata(&journal).unwrap().len() as usize];
+        for left in [None, Some(zeros)] {
+            match left {
+                None => std::fs::remove_file(&journal).unwrap(),
+                Some(zeros) => std::fs::write(&journal, zeros).unwrap(),
+            }
+            let output = common::output(setup.start(role, way, "1"));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                !output.status.success() && said.contains("there are keys in keys.bin"),
+                "{said}"
+            );
+        }
+    }
+}
+
 /// Bob goes on with the true Alice, who was not there for a while.
 #[test]
 fn a_fresh_directory_with_the_same_secret_is_refused() {
