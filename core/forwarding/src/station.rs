@@ -334,6 +334,11 @@ pub enum Event {
         /// The group.
         group: GroupId,
     },
+    /// QAP: so many groups that came out of the quantum link have a mark already; they are not used again.
+    GroupsUsedBefore {
+        /// Number of groups.
+        groups: u32,
+    },
     /// QAP: so many groups are free here and the other access point will never have them.
     GroupsPassedOver {
         /// Number of groups.

@@ -173,6 +173,12 @@ impl NodeReport {
                     bar.inc(1);
                     outputs.read_more(1);
                 }
+                Event::GroupsUsedBefore { groups } => {
+                    tracing::warn!(
+                        "{groups} groups of quantum key were used before, as marks.jsonl says; others take their place"
+                    );
+                    outputs.read_more(groups as usize);
+                }
                 Event::GroupsPassedOver { groups } => {
                     tracing::info!(
                         "the other access point does not have {groups} groups that are here"

@@ -13,7 +13,7 @@ use crqkd_blocks::radio::{
 use crqkd_forwarding::WireMessage;
 use event_listener::Event;
 use futuresdr::num_complex::Complex32;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -260,8 +260,21 @@ impl Shared {
             return Ok(());
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.send(message).map_err(|error| self.failed(error.to_string()))
+        match writer.send(message) {
+            // The receiving side finds out how the air ended; its last word may have come already.
+            Err(error) if is_gone(&error) => {
+                self.left.store(true, Ordering::Release);
+                Ok(())
+            }
+            sent => sent.map_err(|error| self.failed(error.to_string())),
+        }
     }
+}
+
+/// The server has closed the connection.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 struct ClientPort(Arc<Shared>);

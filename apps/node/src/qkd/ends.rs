@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use crqkd_bits::SecretBits;
@@ -16,13 +16,13 @@ use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::args::EndArgs;
-use super::fibre::{Detectors, PhotonBlock};
+use super::fibre::Detectors;
 use super::greeting::{Agreed, Fatal, Greeting, Mismatch};
 use super::handshake::{farewell, is_farewell};
 use super::line::{Connector, Line};
 use super::record::Ledger;
 use super::secret::{self, StartupSecret};
-use super::source::BlockSource;
+use super::source::{BlockSource, send_light, wait_for_light};
 use super::state::KeyState;
 use crate::frames::Frames;
 use crate::journal::StorageError;
@@ -65,7 +65,7 @@ pub struct EndReport {
 const BEGIN: u8 = 17;
 const BYE: u8 = 18;
 /// Alice is still there: the light of the next block is being made.
-const WAIT: u8 = 19;
+pub(super) const WAIT: u8 = 19;
 
 /// The longest of these.
 const LONGEST_CONTROL: usize = 64;
@@ -437,78 +437,7 @@ fn greetings(met: &Met) -> [&[u8]; 2] {
     [&met.greetings[0], &met.greetings[1]]
 }
 
-/// The next block's light. While it is being made Bob is told that this end is still there.
-fn wait_for_light(source: &mut BlockSource, line: &mut Line) -> Result<PhotonBlock> {
-    let patience = (line.classical.timeout() / 4).min(Duration::from_secs(5));
-    loop {
-        if let Some(photons) = source.next(patience)? {
-            return Ok(photons);
-        }
-        line.classical.send(&[WAIT])?;
-    }
-}
-
-/// Sends a block's light down the fibre. Light that does not get away is made again: no block was begun with it.
-fn send_light(
-    photons: PhotonBlock,
-    source: &mut BlockSource,
-    line: &mut Line,
-) -> Result<PhotonBlock> {
-    if let Err(error) = line.fibre.send(photons.clicks()) {
-        source.lost();
-        return Err(error.into());
-    }
-    Ok(photons)
-}
-
 /// The files of an end, for an audit.
 pub(super) fn files(dir: &Path) -> [std::path::PathBuf; 2] {
     [dir.join("journal.jsonl"), dir.join("keys.bin")]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{TcpListener, TcpStream};
-
-    use super::super::args::LinkArgs;
-    use super::*;
-
-    fn frames() -> Frames {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Frames::new(near, Duration::from_secs(1)).unwrap()
-    }
-
-    /// No block was begun with it, so all blocks that were asked for are still to come.
-    #[test]
-    fn light_that_does_not_get_away_is_made_again() {
-        let link = LinkArgs { pulses_per_block: Some(10_000), ..LinkArgs::default() };
-        let config = link.resolve().unwrap();
-        for (blocks, pregenerate) in [(1, false), (3, false), (5, false), (2, true)] {
-            let args = EndArgs {
-                connect: None,
-                listen: None,
-                dir: Default::default(),
-                secret: Default::default(),
-                blocks,
-                pregenerate,
-                reserve_tags: 0,
-                timeout_s: 1,
-                link: link.clone(),
-            };
-            let mut source = BlockSource::new(&args, &config).unwrap();
-            let fibre = frames();
-            drop(fibre.closer().unwrap());
-            let (ours, theirs) = (Vec::new(), Vec::new());
-            let mut line = Line { classical: frames(), fibre, key: [0; 32], ours, theirs };
-            let patience = Duration::from_secs(10);
-            for _ in 0..3 {
-                let photons = source.next(patience).unwrap().unwrap();
-                assert!(send_light(photons, &mut source, &mut line).is_err());
-            }
-            for block in 0..blocks {
-                assert!(source.next(patience).unwrap().is_some(), "block {block} of {blocks}");
-            }
-        }
-    }
 }

@@ -10,7 +10,9 @@ use rand::{SeedableRng, TryRngCore};
 use rand_chacha::ChaCha20Rng;
 
 use super::args::EndArgs;
+use super::ends::WAIT;
 use super::fibre::PhotonBlock;
+use super::line::Line;
 
 /// Blocks that are made ahead of their use.
 const AHEAD: u64 = 3;
@@ -111,4 +113,76 @@ impl BlockSource {
 
 fn failed() -> anyhow::Error {
     anyhow!("no light can be made: the operating system gives no random numbers")
+}
+
+/// The next block's light. While it is being made Bob is told that this end is still there.
+pub(super) fn wait_for_light(source: &mut BlockSource, line: &mut Line) -> Result<PhotonBlock> {
+    let patience = (line.classical.timeout() / 4).min(Duration::from_secs(5));
+    loop {
+        if let Some(photons) = source.next(patience)? {
+            return Ok(photons);
+        }
+        line.classical.send(&[WAIT])?;
+    }
+}
+
+/// Sends a block's light down the fibre. Light that does not get away is made again: no block was begun with it.
+pub(super) fn send_light(
+    photons: PhotonBlock,
+    source: &mut BlockSource,
+    line: &mut Line,
+) -> Result<PhotonBlock> {
+    if let Err(error) = line.fibre.send(photons.clicks()) {
+        source.lost();
+        return Err(error.into());
+    }
+    Ok(photons)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::args::LinkArgs;
+    use super::*;
+    use crate::frames::Frames;
+
+    fn frames() -> Frames {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Frames::new(near, Duration::from_secs(1)).unwrap()
+    }
+
+    /// No block was begun with it, so all blocks that were asked for are still to come.
+    #[test]
+    fn light_that_does_not_get_away_is_made_again() {
+        let link = LinkArgs { pulses_per_block: Some(10_000), ..LinkArgs::default() };
+        let config = link.resolve().unwrap();
+        for (blocks, pregenerate) in [(1, false), (3, false), (5, false), (2, true)] {
+            let args = EndArgs {
+                connect: None,
+                listen: None,
+                dir: Default::default(),
+                secret: Default::default(),
+                blocks,
+                pregenerate,
+                reserve_tags: 0,
+                timeout_s: 1,
+                link: link.clone(),
+            };
+            let mut source = BlockSource::new(&args, &config).unwrap();
+            let fibre = frames();
+            drop(fibre.closer().unwrap());
+            let (ours, theirs) = (Vec::new(), Vec::new());
+            let mut line = Line { classical: frames(), fibre, key: [0; 32], ours, theirs };
+            let patience = Duration::from_secs(10);
+            for _ in 0..3 {
+                let photons = source.next(patience).unwrap().unwrap();
+                assert!(send_light(photons, &mut source, &mut line).is_err());
+            }
+            for block in 0..blocks {
+                assert!(source.next(patience).unwrap().is_some(), "block {block} of {blocks}");
+            }
+        }
+    }
 }

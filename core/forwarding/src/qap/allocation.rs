@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use crqkd_keys::{GroupId, Mark, PairId, Record, UserId};
+use crqkd_keys::{GroupId, KeysError, Mark, PairId, Record, UserId};
 
 use super::sending::Tell;
 use super::{After, Qap};
@@ -117,15 +117,21 @@ impl Qap {
             self.supply.here = Some((began.min(first), newest.max(last)));
         }
         self.passed_over(groups, out);
-        let mut late = Vec::new();
+        let (mut late, mut used) = (Vec::new(), 0);
         for &group in groups {
-            if self.marks.add(group).is_err() {
-                self.counters.queue_full += 1;
+            if let Err(error) = self.marks.add(group) {
+                match error {
+                    KeysError::GroupTwice { .. } => used += 1,
+                    _ => self.counters.queue_full += 1,
+                }
             } else if let Some(pair) = self.awaited.remove(&group) {
                 late.push((group, pair));
             } else if self.is_mine(group) {
                 self.free.insert(group);
             }
+        }
+        if used > 0 {
+            out.push(Output::Event(Event::GroupsUsedBefore { groups: used }));
         }
         for (group, pair) in late {
             self.accept(pair, vec![group], Vec::new(), out);
