@@ -1,7 +1,5 @@
 //! A folder of key files as other programs, crashes and power cuts leave it.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
 use super::*;
 
 fn drop_file(directory: &Path, name: &str, bytes: &[u8]) {
