@@ -153,6 +153,34 @@ fn a_delivery_that_fails_at_one_user_leaves_no_key_at_the_other() {
     }
 }
 
+/// A log whose disk is full is said, and costs no key.
+#[test]
+fn a_full_disk_under_the_measurements_costs_no_key() {
+    let mut cells = Cells::new();
+    for role in ["qap1", "qap2", "alice", "bob"] {
+        let mut one = cells.role(role);
+        one.args(["--seed", "3"]);
+        if role == "alice" || role == "bob" {
+            one.arg("--deliver").arg(cells.path(&format!("{role}-keys")));
+        }
+        if role == "alice" {
+            one.args(["--probes", "/dev/full"]);
+        }
+        cells.spawn(role, one);
+    }
+    for (name, status, said) in cells.end() {
+        let wanted = if name == "alice" { 3 } else { 0 };
+        assert_eq!(status.code(), Some(wanted), "{name}: {said}");
+        let full = said.contains("--probes /dev/full: No space left");
+        assert_eq!(full, name == "alice", "{name}: {said}");
+    }
+    let keys = delivered(&cells.path("alice-keys"));
+    assert!(!keys.is_empty());
+    assert_eq!(keys, delivered(&cells.path("bob-keys")));
+    // However a role ends, it says which keys it released.
+    assert_eq!(cells.json("alice")["keys"].as_array().unwrap().len(), keys.len());
+}
+
 /// Twice with folders of its own: the keys of the second run do not take the names of the first.
 #[test]
 fn a_new_key_folder_gives_new_names_and_no_key_is_written_over() {
@@ -175,7 +203,8 @@ fn a_new_key_folder_gives_new_names_and_no_key_is_written_over() {
             cells.spawn(role, one);
         }
         let (probes, record) = (cells.path("probes"), cells.path("record"));
-        fs::write(&probes, "what everybody could read").unwrap();
+        fs::write(&probes, "").unwrap();
+        fs::set_permissions(&probes, PermissionsExt::from_mode(0o644)).unwrap();
         for user in ["alice", "bob"] {
             let mut one = cells.role(user);
             one.arg("--deliver").arg(keys.path().join(user));

@@ -8,6 +8,7 @@ mod common;
 use common::{command, crqkd, data, failure_of, stdout_of};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -104,6 +105,85 @@ fn devices_and_pipes_in_place_of_files_are_refused() {
         let why = whys.iter().any(|why| said.contains(why));
         assert!(why && begun.elapsed() < Duration::from_secs(5), "{args:?}: {said}");
     }
+}
+
+/// What is written replaces files, and nothing else; a log begins in an empty one.
+#[test]
+fn devices_pipes_and_logs_are_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (pipe, secret) = (path("pipe"), path("secret"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::write(&secret, "secret").unwrap();
+    let frames = "data/frames/frames-10db.sigmf-meta";
+    let user = ["user", "--radio", "air:/nowhere", "--seed", "1", "--probes"];
+    let air = ["air", "--listen", "127.0.0.1:0", "--bursts"];
+    for (args, said) in [
+        (&["inspect", frames, "-o", &pipe][..], "regular file"),
+        (&["qkd", "simulate", "--plot", &pipe], "regular file"),
+        (&["inspect", frames, "-o", "/dev/null"], "regular file"),
+        (&[&user[..], &[&pipe]].concat(), "nobody reads"),
+        (&[&air[..], &[&pipe]].concat(), "nobody reads"),
+        (&[&user[..], &[&secret]].concat(), "not empty"),
+        (&[&air[..], &[&secret]].concat(), "not empty"),
+    ] {
+        let begun = Instant::now();
+        let seen = failure_of(args);
+        assert!(seen.0 == Some(2) && seen.1.contains(said), "{args:?}: {seen:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{args:?}");
+    }
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
+/// `crqkd … | head`, and the same with standard error: what a command finds does not depend on who reads it.
+#[test]
+fn a_reader_who_goes_away_changes_no_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = dir.path().display().to_string();
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    for (args, code) in [
+        (&["qkd", "audit", &empty, &empty][..], 1),
+        (&["qkd", "audit", &empty, &empty, "--json"], 1),
+        (&["keygen", "--qap", &empty, "--user", &empty], 2),
+        (&["scenario", "show", "hall"], 0),
+        (&["receive", "data/frames/frames-10db.sigmf-meta"], 0),
+        (&["demo", "--groups", "4", "--scenario", "data/scenarios/hall-small.toml"], 0),
+    ] {
+        let status = command().args(args).stdout(closed()).stderr(closed()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
+}
+
+/// FutureSDR would panic, or be killed, in the middle of the run.
+#[test]
+fn a_folder_for_temporary_files_that_cannot_be_used_is_said_before_the_run() {
+    for (folder, code) in [("/nowhere/at/all", 2), ("/proc/self", 2)] {
+        let mut demo = command();
+        demo.args(["demo", "--groups", "1"]).env("TMPDIR", folder);
+        let output = demo.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{folder}: {said}");
+        assert!(said.contains("TMPDIR") && !said.contains("panicked"), "{folder}: {said}");
+    }
+}
+
+/// `ulimit -f` is a disk that is full, not a signal.
+#[test]
+fn a_file_that_may_not_grow_is_an_error_of_the_storage() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = "ulimit -f 8500 && exec \"$0\" simulate --seconds 5 --record \"$1\"";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", record, env!("CARGO_BIN_EXE_crqkd")]).arg(dir.path().join("run"));
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{said}");
 }
 
 #[test]

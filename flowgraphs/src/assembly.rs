@@ -2,7 +2,7 @@
 
 use crate::config::{FlowgraphError, SystemConfig};
 use crate::role::Role;
-use crate::run::{RoleEnd, RunOptions, Running};
+use crate::run::{RoleEnd, RunOptions, Running, check_buffers};
 use crate::station::{self, Notice, Outfit, StationRef};
 use async_channel::{Receiver, Sender};
 use crqkd_air::Radio as Kind;
@@ -84,6 +84,7 @@ impl<'a> Assembly<'a> {
             Some(max_us) => Hooks::default().with_sleeps(options.sleep_seed, max_us),
             None => Hooks::default(),
         };
+        check_buffers()?;
         futuresdr::runtime::config::set("queue_size", INBOX);
         Ok(Assembly {
             config,

@@ -9,6 +9,7 @@ use crqkd_sounding::{
     HEADER_FRAME_LEN, MAX_CONTROL_BYTES, PayloadShape, SoundingConfig, SoundingError,
 };
 use futuresdr::runtime::Error;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Parameters of a system, the same for all its roles.
@@ -65,6 +66,17 @@ pub enum FlowgraphError {
     /// A radio has failed.
     #[error("{0}")]
     Device(String),
+    /// There is no room for the buffers between the blocks.
+    #[error(
+        "{}: the buffers of the flowgraph cannot be made there (choose another folder with TMPDIR): {source}",
+        folder.display()
+    )]
+    Buffers {
+        /// The system's folder for temporary files.
+        folder: PathBuf,
+        /// What it says.
+        source: std::io::Error,
+    },
     /// The runtime has failed.
     #[error("runtime: {0}")]
     Runtime(#[from] Error),

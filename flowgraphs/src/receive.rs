@@ -1,7 +1,7 @@
 //! A receiver on stored samples: source, synchronizer, channel estimator, and out.
 
 use crate::config::FlowgraphError;
-use crate::run::runtime;
+use crate::run::{check_buffers, runtime};
 use crqkd_blocks::iq_source::{Fill, Piece};
 use crqkd_blocks::messages::{Measurement, Measurements};
 use crqkd_blocks::radio::RadioError;
@@ -66,6 +66,7 @@ pub fn receive_iq<S: Iq>(
     workers: usize,
     mut found: impl FnMut(Measurement) -> bool,
 ) -> Result<(), FlowgraphError> {
+    check_buffers()?;
     let hooks = Hooks::default();
     let (sender, measured) = async_channel::bounded::<Measurements>(WAITING);
 

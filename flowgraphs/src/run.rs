@@ -15,6 +15,7 @@ use crqkd_keys::Group;
 use futuresdr::prelude::*;
 use futuresdr::runtime::scheduler::SmolScheduler;
 use futuresdr::runtime::{BlockId, Error, FlowgraphHandle, config};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 /// A runtime on `workers` threads. Its control port stays closed, and it does not log to stdout.
@@ -22,6 +23,24 @@ pub(crate) fn runtime(workers: usize) -> Runtime<SmolScheduler> {
     config::set("ctrlport_enable", false);
     config::set("log_level", "off");
     Runtime::with_scheduler(SmolScheduler::new(workers.max(1), false))
+}
+
+/// Bytes that the stream buffers of a whole run take, at most.
+const BUFFER_BYTES: usize = 8 << 20;
+
+/// Looks for room in the system's temporary folder before streams are connected: FutureSDR maps their buffers from files
+/// there, panics when one cannot be made, and is killed when there is no room for what is written to it.
+///
+/// # Errors
+/// [`FlowgraphError::Buffers`].
+pub(crate) fn check_buffers() -> Result<(), FlowgraphError> {
+    let folder = std::env::temp_dir();
+    let fill = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+        file.write_all(&vec![0; BUFFER_BYTES])?;
+        file.flush()
+    };
+    fill().map_err(|source| FlowgraphError::Buffers { folder, source })
 }
 
 /// How a run is done; nothing here changes its result.

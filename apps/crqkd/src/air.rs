@@ -4,6 +4,7 @@ use crate::choices::role;
 use crate::exit::{self, Outcome};
 use crate::faults::FaultArgs;
 use crate::json;
+use crate::output;
 use crate::progress;
 use crate::run::system_of;
 use crate::scenario;
@@ -15,16 +16,17 @@ use crqkd_blocks::radio::air::VirtualAir;
 use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
 use crqkd_flowgraphs::{Role, join_all, simulated_for, with_faults};
 use crqkd_node::air::{Address, AirServer, Noticed, Place, RunId, ServeOptions, WireBytes};
+use crqkd_node::lines::Lines;
 use crqkd_node::number::above;
 use crqkd_node::stop;
+use crqkd_node::told::say;
 use crqkd_scenario::Scenario;
 use num_complex::Complex32;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -107,10 +109,10 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         }
     });
     let options = ServeOptions { run: Some(run_id(&scenario, args.seed)), pace: args.pace };
-    let noticed = |what: Noticed| eprintln!("crqkd air: {}", tell(&what));
+    let noticed = |what: Noticed| say(format_args!("crqkd air: {}", tell(&what)));
     let server = AirServer::bind(&args.listen, places.collect(), options, noticed)
         .with_context(|| format!("cannot listen at {}", args.listen))?;
-    eprintln!("crqkd air: listening at {}", server.address()?);
+    say(format_args!("crqkd air: listening at {}", server.address()?));
     let bar = progress::bar(scenario.forwarding.max_air_time_s.ceil() as u64, "seconds of air");
     let mut begun = None;
     server.run(|| {
@@ -122,7 +124,7 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
     });
     bar.finish_and_clear();
     let saving = stop::saving();
-    log.map_or(Ok(()), |log| log.finish()).context("--bursts")?;
+    let logged = log.map_or(Ok(()), BurstLog::finish);
     drop(saving);
     let wall_s = begun.map_or(0.0, |begin| begin.elapsed().as_secs_f64());
     let air_s = air.air_time() as f64 / SAMPLE_RATE_HZ;
@@ -136,7 +138,7 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
         wall_s,
         times_real_time,
     };
-    let mut out = std::io::stdout();
+    let mut out = output::stdout();
     if args.json {
         json::print("crqkd/air/1", &report)?;
     } else {
@@ -145,25 +147,25 @@ pub(crate) fn run(args: &AirArgs) -> Result<Outcome> {
             "{air_s:.2} s of air in {wall_s:.2} s, {times_real_time:.1} times real time"
         )?;
     }
+    logged?;
     Ok(Outcome::Ok)
 }
 
 /// A file that notes what goes on the air.
 #[derive(Clone)]
-struct BurstLog(Arc<Mutex<BufWriter<File>>>);
+struct BurstLog(Arc<Mutex<Lines>>);
 
 impl BurstLog {
     fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("{}", path.display()))?;
-        Ok(BurstLog(Arc::new(Mutex::new(BufWriter::new(file)))))
+        Ok(BurstLog(Arc::new(Mutex::new(Lines::create("--bursts", path)?))))
     }
 
     fn listen_in(&self, role: Role, tx: RadioTx<WireBytes>) -> RadioTx<WireBytes> {
         RadioTx::new(Logged { role, log: self.clone(), tx })
     }
 
-    fn finish(self) -> std::io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    fn finish(self) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).finish()
     }
 }
 
@@ -178,11 +180,8 @@ impl RadioPort<WireBytes> for Logged {
     fn send_at(&self, time: AirTime, burst: Vec<Complex32>) -> Result<(), RadioError> {
         let line = json!({ "radio": self.role, "start": time, "samples": burst.len() });
         self.tx.send_at(time, burst)?;
-        let mut log = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
-        writeln!(log, "{line}").map_err(|error| RadioError::File {
-            name: "--bursts".to_owned(),
-            reason: error.to_string(),
-        })
+        self.log.0.lock().unwrap_or_else(PoisonError::into_inner).write(line);
+        Ok(())
     }
 
     fn promise(&self, promises: Promises) -> Result<(), RadioError> {

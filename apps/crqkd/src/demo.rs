@@ -4,6 +4,7 @@ use crate::decisions::{Decisions, LinkRate};
 use crate::exit::{Outcome, Stopped, interrupted};
 use crate::json;
 use crate::message::{Cipher, open, seal};
+use crate::output;
 use crate::output::new_folder;
 use crate::provenance::Provenance;
 use crate::referee::{LinkVerdict, Verdict};
@@ -321,7 +322,7 @@ impl Report {
 fn print_decisions(report: &Report) -> Result<()> {
     if let Some([hard, soft]) = report.decisions.rates() {
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "the same {} ciphertexts, ({}, {}) code: RR {} with hard decisions, {} with soft ones",
             report.decisions.transmissions,
             report.otp.n,
@@ -333,7 +334,7 @@ fn print_decisions(report: &Report) -> Result<()> {
     for link in &report.links {
         let length = |n: Option<usize>| n.map_or("-".to_owned(), |n| n.to_string());
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "{:?} by its own count: KDR {}, below {} in 95 % of groups; RR 2 % asks for n = {} hard, {} soft",
             link.user,
             percent(link.rate.kdr),
@@ -372,23 +373,23 @@ fn message(verdict: &Verdict) -> Result<Option<MessageReport>> {
 fn print_report(report: &Report) -> Result<()> {
     let detected: u64 = report.quantum.iter().map(|block| block.counts.detected).sum();
     writeln!(
-        std::io::stdout(),
+        output::stdout(),
         "quantum link: {} BB84 blocks, {detected} clicks, QBER {}",
         report.quantum.len(),
         report.quantum.last().map(|block| block.qber).map_or("-".to_owned(), percent),
     )?;
     if let Some(reason) = &report.quantum_failure {
-        writeln!(std::io::stdout(), "no group was made: {reason}")?;
+        writeln!(output::stdout(), "no group was made: {reason}")?;
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "somebody may be listening on the fibre; no key is handed over"
         )?;
         return Ok(());
     }
     if let Some(row) = &report.row {
-        writeln!(std::io::stdout(), "{}", scenario_table(row))?;
+        writeln!(output::stdout(), "{}", scenario_table(row))?;
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "{:.1} s of air on two links, {} of {} probes kept, {} ciphertexts, {} wrong groups (before the block hash)",
             row.air_s,
             row.kept,
@@ -401,7 +402,7 @@ fn print_report(report: &Report) -> Result<()> {
     for key in &report.keys {
         let show = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "key {} ({} bits of {} groups): Alice {}, Bob {}: {}",
             key.key_id,
             key.bits,
@@ -414,7 +415,7 @@ fn print_report(report: &Report) -> Result<()> {
     if !report.complete {
         let equal = report.keys.iter().filter(|key| key.equal).count();
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "NOT COMPLETE: {equal} of {} keys; {}",
             report.keys_wanted,
             report.endings()
@@ -423,7 +424,7 @@ fn print_report(report: &Report) -> Result<()> {
     if let Some(message) = &report.message {
         for sealed in &message.sealed {
             writeln!(
-                std::io::stdout(),
+                output::stdout(),
                 "Alice -> Bob, {} under {}, {} bytes: \"{}\"",
                 sealed.cipher,
                 sealed.key_id,
@@ -433,7 +434,7 @@ fn print_report(report: &Report) -> Result<()> {
         }
     }
     writeln!(
-        std::io::stdout(),
+        output::stdout(),
         "simulated keys, unauthenticated messages, secrecy not accounted\n"
     )?;
     Ok(())

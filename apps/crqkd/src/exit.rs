@@ -6,7 +6,7 @@ use crqkd_flowgraphs::FlowgraphError;
 use crqkd_keys::KeysError;
 use crqkd_node::journal::StorageError;
 use crqkd_node::stop;
-use crqkd_node::told::told;
+use crqkd_node::told::{say, told};
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
@@ -46,9 +46,8 @@ pub(crate) fn code(result: anyhow::Result<Outcome>) -> ExitCode {
         Ok(Outcome::Ok) => 0,
         Ok(Outcome::Missed) => 1,
         Ok(Outcome::BadInput) => 2,
-        Err(error) if is_closed_pipe(&error) => 0,
         Err(error) => {
-            eprintln!("crqkd: {}", told(&error));
+            say(format_args!("crqkd: {}", told(&error)));
             match error {
                 error if error.is::<NoKey>() => 1,
                 error if is_device(&error) => 3,
@@ -94,13 +93,4 @@ fn is_storage(error: &std::io::Error) -> bool {
                 | ErrorKind::ReadOnlyFilesystem
                 | ErrorKind::WriteZero
         )
-}
-
-/// `crqkd receive FILE | head` closes our output early; that is not an error.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
 }

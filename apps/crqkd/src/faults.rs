@@ -2,6 +2,7 @@
 
 use crate::exit::{Outcome, Stopped, interrupted};
 use crate::json;
+use crate::output;
 use crate::progress;
 use crate::run::{guarded, loopback_config};
 use crate::scenario;
@@ -194,7 +195,7 @@ pub(crate) fn run(args: &MatrixArgs) -> Result<Outcome> {
         json::print("crqkd/faults/1", &Document { scenario, seed: args.seed, passed, trials })?;
     } else {
         print(&trials)?;
-        writeln!(std::io::stdout(), "{passed} of {all} faults passed")?;
+        writeln!(output::stdout(), "{passed} of {all} faults passed")?;
     }
     Ok(Outcome::of(passed == all))
 }
@@ -306,6 +307,6 @@ fn print(trials: &[Trial]) -> Result<()> {
             if trial.passed() { "ok" } else { "MISSED" }.to_owned(),
         ]);
     }
-    writeln!(std::io::stdout(), "{table}")?;
+    writeln!(output::stdout(), "{table}")?;
     Ok(())
 }

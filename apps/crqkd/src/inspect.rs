@@ -5,6 +5,7 @@ mod rails;
 
 use crate::choices::{LayoutArg, SearchArg};
 use crate::exit::{self, Outcome, Stopped};
+use crate::output;
 use crate::output::Output;
 use crate::reception::Reception;
 use crate::{json, progress};
@@ -241,7 +242,7 @@ fn delay_spread_ns(profile: &[f64]) -> Option<f64> {
 
 fn print(findings: &Findings) -> Result<()> {
     let Findings { samples, seconds, stretches, datatype, .. } = findings;
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     let figure = |x: Option<f64>, decimals: usize| match x {
         Some(x) => format!("{x:.decimals$} dB"),
         None => "n/a".to_owned(),

@@ -1,6 +1,7 @@
 //! What `--json` prints: one document with the name and version of its shape, which `docs/json.md` describes.
 
 use crate::exit::interrupted;
+use crate::output;
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write;
@@ -19,7 +20,7 @@ struct Document<'a, T> {
 /// Prints the one document of a command.
 pub(crate) fn print(schema: &str, body: &impl Serialize) -> Result<()> {
     let document = Document { schema, interrupted: interrupted(), body };
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     serde_json::to_writer_pretty(&mut out, &document)?;
     writeln!(out)?;
     Ok(())

@@ -6,6 +6,7 @@ mod text;
 
 use crate::choices::LayoutArg;
 use crate::exit::Outcome;
+use crate::output;
 use crate::{json, progress};
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -103,7 +104,7 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
         let report = &result.report;
         json::print("crqkd/keygen/2", &Document { report, pairing: pairing.as_ref() })?;
     } else {
-        let mut out = std::io::stdout().lock();
+        let mut out = output::stdout();
         if let Some(pairing) = &pairing {
             pairing.write(&mut out)?;
         }

@@ -1,10 +1,12 @@
 //! `crqkd qkd link`: the parameters of a quantum link.
 
 use crate::exit::Outcome;
+use crate::output;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use crqkd_node::bounded;
 use crqkd_node::qkd::LinkArgs;
+use crqkd_node::told::{say, told};
 use crqkd_scenario::parse_link;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ enum Action {
 pub(crate) fn run(command: &LinkCommand) -> Result<Outcome> {
     match &command.action {
         Action::Show(args) => {
-            write!(std::io::stdout(), "{}", toml::to_string(&args.resolve()?)?)?;
+            write!(output::stdout(), "{}", toml::to_string(&args.resolve()?)?)?;
             Ok(Outcome::Ok)
         }
         Action::Check { files } => check_each(files, |file| {
@@ -51,9 +53,9 @@ pub(crate) fn check_each(
     let mut outcome = Outcome::Ok;
     for file in files {
         match check(file) {
-            Ok(what) => writeln!(std::io::stdout(), "{}: ok ({what})", file.display())?,
+            Ok(what) => writeln!(output::stdout(), "{}: ok ({what})", file.display())?,
             Err(error) => {
-                eprintln!("crqkd: {}", crqkd_node::told::told(&error));
+                say(format_args!("crqkd: {}", told(&error)));
                 outcome = Outcome::BadInput;
             }
         }

@@ -1,5 +1,7 @@
 //! The `crqkd` command.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod air;
 mod bench;
 mod choices;
@@ -107,5 +109,7 @@ fn logs(cli: &Cli) {
         )
         .with_ansi(std::io::stderr().is_terminal() && !no_color)
         .with_writer(std::io::stderr)
+        // It would say so on standard error, and end the thread if nobody reads that.
+        .log_internal_errors(false)
         .init();
 }

@@ -1,12 +1,14 @@
 //! `crqkd polar`: the polar codec by itself.
 
 use crate::exit::{self, Outcome, Stopped};
+use crate::output;
 use crate::output::Output;
 use crate::{json, progress};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use crqkd_bench::polar::{Case, Curve, Decoder, Stop};
 use crqkd_node::number::{above, real, whole};
+use crqkd_node::told::say;
 use crqkd_polar::{BATCH_LIST_SIZES, CodeSpec, Construction, Crc, InstructionSet, Noise};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -150,11 +152,14 @@ fn fer(args: &FerArgs) -> Result<Outcome> {
     if args.json {
         json::print("crqkd/polar-fer/1", &curve)?;
     } else {
-        write!(std::io::stdout(), "{}", curve.to_csv())?;
+        write!(output::stdout(), "{}", curve.to_csv())?;
     }
     if exit::interrupted() {
         let all = args.points;
-        eprintln!("crqkd: stopped after {} of {all} key disagreement rates", curve.points.len());
+        say(format_args!(
+            "crqkd: stopped after {} of {all} key disagreement rates",
+            curve.points.len()
+        ));
     }
     Ok(Outcome::Ok)
 }

@@ -1,5 +1,6 @@
 //! What goes to standard error while a command runs: progress bars and notes.
 
+use crqkd_node::told::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Arguments;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,6 @@ pub(crate) fn bar(length: u64, label: &str) -> ProgressBar {
 /// A line for people about what was done.
 pub(crate) fn note(text: Arguments<'_>) {
     if !QUIET.load(Ordering::Relaxed) {
-        eprintln!("{text}");
+        say(text);
     }
 }

@@ -1,6 +1,7 @@
 //! `crqkd qkd`: a quantum link, in one process or as two.
 
 use crate::exit::{Outcome, Stopped, interrupted};
+use crate::output;
 use crate::output::Output;
 use crate::{json, progress};
 use anyhow::{Result, bail};
@@ -9,6 +10,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use crqkd_node::number::whole;
 use crqkd_node::qkd::{self, Audit, EndArgs, EndReport, SecretArgs, SimulateArgs, SimulatedPoint};
+use crqkd_node::told::say;
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -106,13 +108,13 @@ fn simulate(command: &SimulateCommand) -> Result<Outcome> {
     let key = points.iter().any(|point| point.keys > 0);
     match picture {
         Some(picture) if key && !interrupted() => picture.finish(&qkd::plot(&points)?)?,
-        Some(_) if !key => eprintln!("crqkd: no distance gives a key: there is nothing to draw"),
+        Some(_) if !key => say("crqkd: no distance gives a key: there is nothing to draw"),
         _ => {}
     }
     if command.json {
         json::print("crqkd/qkd-simulate/1", &Points { seed: args.seed, points })?;
     } else {
-        write!(std::io::stdout(), "{}", table(&points))?;
+        write!(output::stdout(), "{}", table(&points))?;
     }
     Ok(Outcome::of(key))
 }
@@ -155,7 +157,7 @@ fn end(command: &EndCommand, run: fn(&EndArgs) -> Result<EndReport>) -> Result<O
     if command.json {
         json::print("crqkd/qkd-end/1", &report)?;
     } else {
-        let mut out = std::io::stdout();
+        let mut out = output::stdout();
         writeln!(out, "blocks {}, keys released {}", report.blocks, report.released)?;
         writeln!(out, "key bits {} for groups", report.key_bits)?;
         let rate = report.sifted_bit_s / 1e6;
@@ -186,7 +188,7 @@ fn audit(command: &AuditCommand) -> Result<Outcome> {
     if command.json {
         json::print("crqkd/qkd-audit/1", &audit)?;
     } else {
-        let mut out = std::io::stdout();
+        let mut out = output::stdout();
         let [first, second, both] = audit.released;
         writeln!(out, "keys released: {first} and {second}, at both ends {both}")?;
         writeln!(out, "whole groups in these: {}", audit.groups)?;

@@ -4,7 +4,7 @@ use crate::choices::{LayoutArg, SearchArg};
 use crate::exit::{self, Outcome, Stopped};
 use crate::oddities::Oddities;
 use crate::reception::check_rate;
-use crate::{json, progress};
+use crate::{json, output, progress};
 use anyhow::{Result, bail};
 use clap::Args;
 use crqkd_blocks::Iq;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     let level = Arc::new(Mutex::new(Level::default()));
     let config = args.config();
     let bar = progress::bar(reader.total(), "samples");
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(output::stdout());
     let mut written = Ok(());
     let (mut frames, mut headers) = (0u64, 0u64);
     let fault = Fault::default();
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
         frames += 1;
         headers += u64::from(report.header.is_some());
         written = write_frame(&mut out, &report, args.json);
-        written.is_ok() && !exit::interrupted()
+        written.is_ok() && !exit::interrupted() && !output::nobody_reads()
     };
     let result = match reader.datatype() {
         Datatype::Cf32Le => {
@@ -106,6 +106,9 @@ pub(crate) fn run(args: &ReceiveArgs) -> Result<Outcome> {
     result?;
     if exit::interrupted() {
         bail!(Stopped);
+    }
+    if output::nobody_reads() {
+        return Ok(Outcome::Ok);
     }
     for oddity in oddities.sentences() {
         progress::note(format_args!("note: {oddity}"));

@@ -7,6 +7,7 @@ use crqkd_blocks::radio::air::Propagation;
 use crqkd_blocks::radio::file::{Chunk, Recorded};
 use crqkd_blocks::transceiver::Capture;
 use crqkd_flowgraphs::Role;
+use crqkd_node::told::told;
 use crqkd_recording::{
     Annotation, Collection, Datatype, Member, RecordingInfo, RecordingWriter, RunWriter,
 };
@@ -78,7 +79,8 @@ impl Recorder {
 fn record(mut tracks: BTreeMap<u16, Track>, captures: &Receiver<Capture>) -> Result<Vec<Member>> {
     while let Ok(capture) = captures.recv_blocking() {
         if let Some(track) = tracks.get_mut(&capture.radio) {
-            track.add(&capture).inspect_err(|_| {
+            track.add(&capture).inspect_err(|error| {
+                tracing::error!("recording: {}; nothing more is recorded", told(error));
                 captures.close();
             })?;
         }

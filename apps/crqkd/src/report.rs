@@ -1,11 +1,11 @@
 //! `crqkd report`: a saved run to one self-contained page.
 
 use crate::exit::Outcome;
+use crate::output;
 use anyhow::{Context, Result};
 use clap::Args;
-use crqkd_recording::AtomicFile;
 use crqkd_report::{RunData, bit_raster_svg, render};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// `crqkd report`.
 #[derive(Debug, Args)]
@@ -24,17 +24,9 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs) -> Result<Outcome> {
     let run = RunData::load(&args.run)
         .with_context(|| format!("{}: not a saved run", args.run.display()))?;
-    write(&args.output, &render(&run))?;
+    output::write_and_say(&args.output, &render(&run))?;
     if let Some(picture) = &args.raster {
-        write(picture, &bit_raster_svg(&run))?;
+        output::write_and_say(picture, &bit_raster_svg(&run))?;
     }
     Ok(Outcome::Ok)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write(text.as_bytes())?;
-    file.finish()?;
-    crate::progress::note(format_args!("wrote {}", path.display()));
-    Ok(())
 }

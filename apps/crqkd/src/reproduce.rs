@@ -2,6 +2,7 @@
 
 use crate::exit::{Outcome, Stopped, interrupted};
 use crate::json;
+use crate::output;
 use crate::progress;
 use crate::run::setup_of;
 use crate::scenario;
@@ -11,6 +12,7 @@ use clap::{Args, Subcommand};
 use crqkd_experiment::fit::{Effort, Targets, fit};
 use crqkd_experiment::{EveDecodes, PaperRow, RunTally, Setup, TableRow, run_seeds};
 use crqkd_node::number::whole;
+use crqkd_node::told::say;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use std::io::Write;
@@ -114,7 +116,7 @@ pub(crate) fn table2(args: &Table2Args) -> Result<Outcome> {
         json::print("crqkd/reproduce-table2/1", &document)?;
     }
     if !measured {
-        eprintln!("crqkd: too few bits for a group in every scenario; give more with --bits");
+        say("crqkd: too few bits for a group in every scenario; give more with --bits");
     }
     Ok(Outcome::of(measured))
 }
@@ -139,9 +141,9 @@ fn run_all(args: &Table2Args, name: &str, setup: &Setup) -> Result<Vec<RunTally>
 }
 
 fn print_row(row: &Row) -> Result<()> {
-    writeln!(std::io::stdout(), "{}", scenario_table(&row.figures))?;
+    writeln!(output::stdout(), "{}", scenario_table(&row.figures))?;
     writeln!(
-        std::io::stdout(),
+        output::stdout(),
         "{} raw bits, {} groups, {} seeds; spread over seeds (standard deviation): KDR {}, Eve's KDR {}, RR {} points\n",
         row.figures.bits,
         row.figures.groups,
@@ -191,7 +193,7 @@ fn fit_all(args: &Table2Args, scenarios: Vec<Scenario>) -> Result<Outcome> {
         bar.finish_and_clear();
         scenario.air = fitted.air;
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "# {}: KDR {:.4}, Eve's KDR {:.4}, RR {:.4}, seeds {}..={}",
             scenario.name,
             best.figures[0],
@@ -200,7 +202,7 @@ fn fit_all(args: &Table2Args, scenarios: Vec<Scenario>) -> Result<Outcome> {
             args.first_seed,
             args.first_seed + args.seeds - 1
         )?;
-        writeln!(std::io::stdout(), "{}", scenario.to_toml())?;
+        writeln!(output::stdout(), "{}", scenario.to_toml())?;
     }
     Ok(Outcome::Ok)
 }

@@ -2,6 +2,7 @@
 
 use crate::exit::Outcome;
 use crate::link::{check_each, read};
+use crate::output;
 use crate::run::system_of;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
@@ -98,16 +99,16 @@ pub(crate) fn run(action: &ScenarioAction) -> Result<Outcome> {
     match action {
         ScenarioAction::Show { scenario: None } => {
             for name in PRESET_NAMES {
-                writeln!(std::io::stdout(), "{name}: {}", Scenario::preset(name)?.description)?;
+                writeln!(output::stdout(), "{name}: {}", Scenario::preset(name)?.description)?;
             }
         }
         ScenarioAction::Show { scenario: Some(scenario) } => {
-            write!(std::io::stdout(), "{}", load(scenario)?.to_toml())?
+            write!(output::stdout(), "{}", load(scenario)?.to_toml())?
         }
         ScenarioAction::Check { files } => {
             return check_each(files, |file| Ok(from_file(file)?.name));
         }
-        ScenarioAction::Reference => write!(std::io::stdout(), "{}", crqkd_scenario::reference())?,
+        ScenarioAction::Reference => write!(output::stdout(), "{}", crqkd_scenario::reference())?,
     }
     Ok(Outcome::Ok)
 }

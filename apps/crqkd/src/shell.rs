@@ -27,7 +27,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Outcome> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "crqkd", &mut text);
-    std::io::stdout().write_all(&text)?;
+    output::stdout().write_all(&text)?;
     Ok(Outcome::Ok)
 }
 

@@ -4,6 +4,7 @@ use crate::choices::{DatatypeArg, role};
 use crate::demo::Report;
 use crate::exit::{NoKey, Outcome};
 use crate::link::read;
+use crate::output;
 use crate::output::write;
 use crate::progress::note;
 use crate::provenance::Provenance;
@@ -16,6 +17,7 @@ use clap::Args;
 use crqkd_air::faults::Fault;
 use crqkd_flowgraphs::{Finished, Role, RunOptions, loopback, simulated};
 use crqkd_node::number::{real, workers};
+use crqkd_node::told::say;
 use crqkd_recording::{Collection, Datatype, RunWriter};
 use crqkd_scenario::Scenario;
 use serde::{Deserialize, Serialize};
@@ -225,7 +227,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Outcome> {
         return Ok(Outcome::Ok); // it is meant to differ
     }
     if found != expected {
-        eprintln!("crqkd: the replay differs from the run in {}", outcome_file.display());
+        say(format_args!("crqkd: the replay differs from the run in {}", outcome_file.display()));
         return Ok(Outcome::Missed);
     }
     note(format_args!("the replay gives the keys of the run"));
@@ -238,20 +240,20 @@ fn print_outcome(schema: &str, record: &OutcomeRecord, json: bool) -> Result<()>
     }
     for (number, link) in record.links.iter().enumerate() {
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "link {}: {} windows of channel key, {} groups opened",
             number + 1,
             link.windows.len(),
             link.groups.len()
         )?;
         for (group, print) in &link.groups {
-            writeln!(std::io::stdout(), "  group {group}: {print}")?;
+            writeln!(output::stdout(), "  group {group}: {print}")?;
         }
     }
     for key in &record.keys {
         let show = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
         writeln!(
-            std::io::stdout(),
+            output::stdout(),
             "key {}: Alice {}, Bob {}",
             key.key_id,
             show(&key.alice),

@@ -9,14 +9,17 @@
 //! | [`journal`] | what must survive a power cut: lines of JSON with checksums |
 //! | [`key_files`] | quantum key from files in a directory |
 //! | [`key_store`] | keys by number in one file that only grows |
+//! | [`lines`] | a file of lines that grows while a program runs |
 //! | [`number`] | numbers on the command line, each with its range |
 //! | [`private`] | files that only their owner may read |
 //! | [`qkd`] | the two ends of a quantum link as processes, and the link in one process |
 //! | [`radio`] | radios by name: `air:`, `file:`, `soapy:` |
 //! | [`stop`] | Ctrl-C and SIGTERM |
 //! | [`store`] | a station's marks in a journal |
-//! | [`told`] | an error and its causes as one line |
+//! | [`told`] | what is said to people: an error and its causes as one line |
 //! | [`waiting`] | whoever waits says so |
+
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod air;
 pub mod bounded;
@@ -25,6 +28,7 @@ pub mod frames;
 pub mod journal;
 pub mod key_files;
 pub mod key_store;
+pub mod lines;
 pub mod number;
 pub mod private;
 pub mod qkd;

@@ -6,7 +6,9 @@
 //!   second signal ─► the same at once
 //! ```
 
+use crate::told::say;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ impl Drop for Saving {
 #[cfg(unix)]
 pub fn catch_signals(program: &'static str) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
+    // A file that grows beyond `ulimit -f` is an error of the write then, and not the end of the process.
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let watch = move || {
         let Some(first) = signals.forever().next() else { return };
@@ -70,7 +74,7 @@ pub fn catch_signals(program: &'static str) -> io::Result<()> {
         if watchdog.is_err() {
             end(first);
         }
-        eprintln!("{program}: stopping");
+        say(format_args!("{program}: stopping"));
         if let Some(second) = signals.forever().next() {
             end(second);
         }

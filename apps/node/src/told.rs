@@ -1,6 +1,14 @@
-//! An error and its causes as one line of text.
+//! What is said to people: a line on standard error, and an error with its causes as such a line.
 
 use std::error::Error;
+use std::fmt::Display;
+use std::io::Write;
+
+/// Writes a line to standard error. If nobody reads it any more, as after `2>&1 | head`, the line is lost and nothing else:
+/// the macros of the standard library would end the thread.
+pub fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// The error and its causes, separated by colons. A cause that the message before it already ends with is not said again.
 pub fn told(error: &anyhow::Error) -> String {

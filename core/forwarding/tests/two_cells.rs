@@ -87,6 +87,25 @@ fn access_points_whose_quantum_key_begins_with_different_groups_go_on_with_those
     }
 }
 
+/// Key files that were read already come again, from a copy of their folder for instance.
+#[test]
+fn groups_that_were_used_before_are_told_and_do_not_count() {
+    let used = |event: &Event| matches!(event, Event::GroupsUsedBefore { groups: 6 });
+    let mut network = Network::new(config(), Conditions::default(), 5);
+    network.quantum(0..6, [1000, 1000]);
+    network.request(ALICE, 12, 5000);
+    network.quantum_again(0..6, 2_000_000);
+    // What the reader hands over in their place.
+    network.quantum(6..20, [4_000_000, 4_000_000]);
+    network.run();
+    assert_all_done(&network);
+    for qap in [QAP1, QAP2] {
+        assert_eq!(network.count(qap, used), 1);
+    }
+    assert!(network.assert_equal_keys() >= 1);
+    assert_eq!(network.qap(QAP1).group_counts().released, 12);
+}
+
 #[test]
 fn a_large_request_is_taken_and_one_that_is_too_large_is_turned_down() {
     let refused = |event: &Event| matches!(event, Event::RequestRefused { .. });

@@ -13,6 +13,8 @@ use crate::error::{ErrorKind, RecordingError, io};
 /// A file that is written under a temporary name beside its own (`.NAME.PID-N.tmp`) and renamed by
 /// [`finish`](Self::finish). Dropped before, it is removed, and so it is by
 /// [`remove_unfinished`](crate::remove_unfinished); killed before, it leaves only the temporary file.
+///
+/// Only a regular file is replaced. Where the name is a symbolic link, the file that it points to is, and the link stays.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<File>,
@@ -25,7 +27,8 @@ impl AtomicFile {
     /// Starts the file that will be at `target`; its directory must exist.
     ///
     /// # Errors
-    /// [`ErrorKind::NoFolder`] when it does not, [`ErrorKind::Io`] when the file cannot be made there.
+    /// [`ErrorKind::NoFolder`] when it does not, [`ErrorKind::NotRegular`] when a device, a pipe or a socket is there,
+    /// [`ErrorKind::Io`] when the file cannot be made.
     pub fn create(target: &Path) -> Result<Self, RecordingError> {
         Self::open(target, &mut OpenOptions::new())
     }
@@ -36,9 +39,10 @@ impl AtomicFile {
     }
 
     fn open(target: &Path, options: &mut OpenOptions) -> Result<Self, RecordingError> {
-        let (temporary, file) = open(target, options.write(true).read(true).create_new(true))?;
+        let target = followed(target)?;
+        let (temporary, file) = open(&target, options.write(true).read(true).create_new(true))?;
         let writer = BufWriter::with_capacity(1 << 16, file);
-        Ok(Self { writer, hash: Sha512::new(), temporary, target: target.to_path_buf() })
+        Ok(Self { writer, hash: Sha512::new(), temporary, target })
     }
 
     /// Appends bytes.
@@ -179,6 +183,23 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a file of this name really lies.
+fn followed(target: &Path) -> Result<PathBuf, RecordingError> {
+    let metadata = match target.symlink_metadata() {
+        Ok(metadata) => metadata,
+        // Nothing there, or nothing that can be seen: the system says which when the file is made.
+        Err(_) => return Ok(target.to_path_buf()),
+    };
+    if metadata.is_symlink() {
+        let file = target.canonicalize().map_err(io(target, "follow the link"))?;
+        return followed(&file);
+    }
+    match metadata.is_file() || metadata.is_dir() {
+        true => Ok(target.to_path_buf()),
+        false => Err(RecordingError::new(target, ErrorKind::NotRegular)),
+    }
+}
+
 /// A file under a temporary name beside `target`.
 fn open(target: &Path, options: &OpenOptions) -> Result<(Temporary, File), RecordingError> {
     if target.is_dir() {
@@ -303,6 +324,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = AtomicFile::create(dir.path()).unwrap_err();
         assert!(error.to_string().ends_with("is a folder, expected a file"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn devices_pipes_and_links_are_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        for (path, what) in [(pipe.as_path(), "pipe"), (Path::new("/dev/null"), "device")] {
+            let error = AtomicFile::create(path).unwrap_err();
+            assert!(error.to_string().ends_with("is no regular file"), "{what}: {error}");
+        }
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
+        let (link, file) = (dir.path().join("link"), dir.path().join("file"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        AtomicFile::create(&link).unwrap_err(); // it points to nothing
+        std::fs::write(&file, "before").unwrap();
+        let mut written = AtomicFile::create(&link).unwrap();
+        AtomicFile::write(&mut written, b"after").unwrap();
+        written.finish().unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "after");
+        assert_eq!(names(dir.path()), ["file", "link", "pipe"]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub enum ErrorKind {
     /// There is a folder where a file is to be written.
     #[error("is a folder, expected a file")]
     IsFolder,
-    /// A folder, a pipe or a device where a file is to be read.
+    /// A folder, a pipe or a device where a file is to be read or written.
     #[error("is no regular file")]
     NotRegular,
     /// The file has no content.

@@ -1,6 +1,7 @@
 //! `crqkd bench air`: the whole system as six processes, for speed, memory and equality with one process.
 
 use crate::exit::{NoKey, Outcome, Stopped, interrupted};
+use crate::output;
 use crate::referee::Referee;
 use crate::run::{Quantum, guarded, loopback_config, quantum, supply};
 use crate::{json, progress, scenario};
@@ -263,7 +264,7 @@ fn one_process(scenario: &Scenario, seed: u64) -> Result<BTreeMap<String, [Optio
 }
 
 fn print(report: &AirBench) -> Result<()> {
-    let mut out = std::io::stdout();
+    let mut out = output::stdout();
     writeln!(
         out,
         "{:.1} s of air in {:.1} s, {:.1} times real time ({TIMES_REAL_TIME} wanted), {:.1} CPU-s in six processes",

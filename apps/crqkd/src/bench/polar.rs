@@ -2,6 +2,7 @@
 
 use super::checked;
 use crate::exit::{self, Outcome};
+use crate::output;
 use crate::{json, progress};
 use anyhow::Result;
 use clap::Args;
@@ -40,7 +41,7 @@ pub(super) fn run(args: &PolarArgs) -> Result<Outcome> {
     if args.json {
         json::print("crqkd/bench-polar/1", &report)?;
     } else {
-        write!(std::io::stdout(), "{report}")?;
+        write!(output::stdout(), "{report}")?;
     }
     Ok(checked(args.check, report.goals().map(|(_, goal)| goal)))
 }

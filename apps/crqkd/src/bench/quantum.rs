@@ -2,6 +2,7 @@
 
 use super::checked;
 use crate::exit::{self, Outcome};
+use crate::output;
 use crate::{json, progress};
 use anyhow::Result;
 use clap::Args;
@@ -45,7 +46,7 @@ pub(super) fn run(args: &QuantumArgs) -> Result<Outcome> {
     if args.json {
         json::print("crqkd/bench-quantum/1", &report)?;
     } else {
-        write!(std::io::stdout(), "{report}")?;
+        write!(output::stdout(), "{report}")?;
     }
     Ok(checked(args.check, report.goals()))
 }

@@ -1,6 +1,7 @@
 //! `crqkd bench receive`.
 
 use crate::exit::{self, Outcome};
+use crate::output;
 use crate::{json, progress};
 use anyhow::Result;
 use clap::Args;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &ReceiveBenchArgs) -> Result<Outcome> {
     if args.json {
         json::print("crqkd/bench-receive/1", &report)?;
     } else {
-        write!(std::io::stdout(), "{report}")?;
+        write!(output::stdout(), "{report}")?;
     }
     let missed = report.limits.iter().any(|limit| !limit.met);
     Ok(if args.check && missed { Outcome::Missed } else { Outcome::Ok })

@@ -138,13 +138,15 @@ fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
     };
     let fed = feeding.map_or(Ok(()), |feeding| feeding.finish());
     report.air_s = monitor.air_time() as f64 / SAMPLE_RATE_HZ;
-    if let Some(end) = finished?.roles().first() {
+    if let Some(end) = finished.as_ref().ok().and_then(|finished| finished.roles().first()) {
         report.counters = end.counters;
         report.ignored_frames = end.ignored_frames;
     }
-    fed.context("--keys")?;
     report.conclude();
+    // However it ended, these keys were released.
     report.print(args.json)?;
+    finished?;
+    fed.context("--keys")?;
     Ok(if report.complete() { Outcome::Ok } else { Outcome::Missed })
 }
 

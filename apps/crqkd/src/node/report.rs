@@ -2,6 +2,7 @@
 
 use super::voice::{Stage, Voice};
 use crate::json;
+use crate::output;
 use crate::progress;
 use crate::run::guarded;
 use anyhow::{Context, Result};
@@ -11,14 +12,13 @@ use crqkd_flowgraphs::{Finished, Notice, Role, Running};
 use crqkd_forwarding::{Counters, Event};
 use crqkd_keys::Store;
 use crqkd_node::delivery::Delivery;
-use crqkd_node::private;
+use crqkd_node::lines::Lines;
 use crqkd_node::radio::RadioSpec;
 use crqkd_scenario::Scenario;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +38,8 @@ pub(super) struct NodeReport {
     /// Air time at the end, in seconds.
     pub(super) air_s: f64,
     ending: Option<String>,
+    /// Groups of quantum key that the asking user wants.
+    groups_wanted: u32,
     /// Why a user has no key.
     no_key: Option<&'static str>,
     /// Keys that perhaps only one of the users has, when the run did not come to its end.
@@ -91,6 +93,8 @@ struct Made {
     groups: u64,
     /// Keys that were released.
     keys: u64,
+    /// Groups in these keys.
+    groups_in_keys: u64,
     /// Groups that the other end of the link has acknowledged, or that were received.
     handed_over: u64,
     /// Blocks whose hashes differed at the two users.
@@ -130,6 +134,7 @@ impl NodeReport {
             authenticated: false,
             air_s: 0.0,
             ending: None,
+            groups_wanted: scenario.groups,
             no_key: None,
             uncertain_keys: Vec::new(),
             contact: false,
@@ -204,6 +209,7 @@ impl NodeReport {
                     fingerprint,
                 };
                 self.made.keys += 1;
+                self.made.groups_in_keys += key.groups.len() as u64;
                 self.keys.push(shown);
             }
             Notice::Window(window) if window.direction == direction => {
@@ -248,7 +254,12 @@ impl NodeReport {
     /// Everything that was asked of the role is there.
     pub(super) fn complete(&self) -> bool {
         let done = self.ending.as_deref() == Some("Done");
-        done && (self.role.radio() != Kind::User || self.made.keys > 0)
+        done && (self.role.radio() != Kind::User || self.lacking() == 0)
+    }
+
+    /// Groups that a user was to get and that are in none of its keys.
+    fn lacking(&self) -> u64 {
+        u64::from(self.groups_wanted).saturating_sub(self.made.groups_in_keys)
     }
 
     /// Finds out why a user has no key.
@@ -278,7 +289,7 @@ impl NodeReport {
         if json {
             return json::print("crqkd/role/1", self);
         }
-        let mut out = std::io::stdout();
+        let mut out = output::stdout();
         let ending = self.ending.as_deref().unwrap_or("stopped");
         let (role, air_s, windows) = (self.role, self.air_s, self.made.windows);
         writeln!(
@@ -291,6 +302,9 @@ impl NodeReport {
         }
         if let Some(why) = self.no_key {
             writeln!(out, "no key: {why}")?;
+        } else if self.role.radio() == Kind::User && self.lacking() > 0 {
+            let (have, wanted) = (self.made.groups_in_keys, self.groups_wanted);
+            writeln!(out, "{have} of {wanted} groups that were asked for are in keys")?;
         }
         let keys = if self.simulated { "simulated keys, " } else { "" };
         writeln!(out, "{keys}unauthenticated messages, secrecy not accounted")?;
@@ -300,22 +314,18 @@ impl NodeReport {
 
 /// Files that a role writes while it runs.
 pub(super) struct Outputs {
-    probes: Option<BufWriter<File>>,
+    probes: Option<Lines>,
     deliver: Option<Delivery>,
     /// Groups of quantum key that are still to be read; a burned one is replaced.
     pub(super) wanted: Option<Arc<AtomicUsize>>,
-    /// The first failure; nothing is written after it.
+    /// The first key that could not be delivered; no other is after it.
     failed: Result<()>,
 }
 
 impl Outputs {
     /// Creates what can be created now.
     pub(super) fn open(probes: Option<&Path>, deliver: Option<&Path>) -> Result<Self> {
-        let create = |path: &Path| -> Result<BufWriter<File>> {
-            let file = private::create(path).with_context(|| format!("{}", path.display()))?;
-            Ok(BufWriter::new(file))
-        };
-        let probes = probes.map(create).transpose()?;
+        let probes = probes.map(|path| Lines::create("--probes", path)).transpose()?;
         let deliver = deliver.map(Delivery::open).transpose().context("--deliver")?;
         for key in deliver.iter().flat_map(|delivery| delivery.broken_off()) {
             tracing::warn!(
@@ -335,16 +345,15 @@ impl Outputs {
 
     /// Where and how a probe was received; the channel itself is key material and stays inside.
     fn probe(&mut self, data: &ProbeData) {
-        let (Some(file), true) = (&mut self.probes, self.failed.is_ok()) else { return };
+        let Some(lines) = &mut self.probes else { return };
         let (probe, estimate) = (&data.probe, &data.estimate);
-        let line = json!({
+        lines.write(json!({
             "window": probe.window.0,
             "index": probe.index,
             "start": estimate.start,
             "cfo_hz": estimate.cfo_hz,
             "snr_db": estimate.snr_db,
-        });
-        self.failed = writeln!(file, "{line}").context("--probes");
+        }));
     }
 
     /// Where a user's promises are kept, if keys are delivered.
@@ -360,13 +369,39 @@ impl Outputs {
         self.failed = delivery.deliver(key.key, &bytes).map(drop).context("--deliver");
     }
 
-    /// Something could not be written.
+    /// A key could not be delivered.
     fn has_failed(&self) -> bool {
         self.failed.is_err()
     }
 
     fn finish(&mut self) -> Result<()> {
+        let probes = self.probes.as_mut().map_or(Ok(()), Lines::finish);
         std::mem::replace(&mut self.failed, Ok(()))?;
-        self.probes.as_mut().map_or(Ok(()), |file| file.flush()).context("--probes")
+        probes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A burned group ends in no key, and the protocol is done all the same.
+    #[test]
+    fn a_user_without_all_the_groups_that_were_asked_for_has_not_got_everything() {
+        let scenario = Scenario::preset("hall").unwrap();
+        let radio: RadioSpec = "air:/nowhere".parse().unwrap();
+        for (role, groups, complete) in [
+            (Role::Alice, scenario.groups, true),
+            (Role::Bob, scenario.groups - 1, false),
+            (Role::Bob, 0, false),
+            (Role::Qap1, 0, true),
+        ] {
+            let mut report = NodeReport::new(role, &scenario, &radio, None);
+            report.ending = Some("Done".to_owned());
+            report.made.groups_in_keys = groups.into();
+            assert_eq!(report.complete(), complete, "{role}, {groups} groups");
+            report.ending = Some("OutOfTime".to_owned());
+            assert!(!report.complete(), "{role}");
+        }
     }
 }

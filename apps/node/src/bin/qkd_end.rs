@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use crqkd_node::journal::{StorageError, break_disk_at};
 use crqkd_node::qkd::{EndArgs, SecretArgs, run_alice, run_bob, write_secret};
-use crqkd_node::told::told;
+use crqkd_node::told::{say, told};
+use std::io::Write;
 
 #[derive(Parser)]
 #[command(name = "crqkd-qkd-end", about = "One end of a simulated quantum link")]
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("crqkd-qkd-end: {}", told(&error));
+            say(format_args!("crqkd-qkd-end: {}", told(&error)));
             ExitCode::from(if error.is::<StorageError>() { 3 } else { 2 })
         }
     }
@@ -44,6 +45,6 @@ fn run() -> anyhow::Result<()> {
         Command::Bob(args) => run_bob(&args)?,
         Command::Secret(args) => return write_secret(&args),
     };
-    println!("{}", serde_json::to_string(&report)?);
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
     Ok(())
 }

@@ -246,6 +246,14 @@ impl Network {
         }
     }
 
+    /// Announces groups at both QAPs that were put there before.
+    pub fn quantum_again(&mut self, ids: std::ops::Range<u64>, at: AirTime) {
+        let groups: Vec<GroupId> = ids.map(GroupId).collect();
+        for qap in [QAP1, QAP2] {
+            self.nodes[qap].sequencer.local(at, Input::GroupsReady(groups.clone())).unwrap();
+        }
+    }
+
     pub fn request(&mut self, user: usize, groups: u32, at: AirTime) {
         let target = if user == ALICE { USERS[1] } else { USERS[0] };
         self.nodes[user].sequencer.local(at, Input::Request { target, groups }).unwrap();
