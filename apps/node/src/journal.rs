@@ -78,7 +78,10 @@ impl Appending {
         let mut file = options.open(path).with_context(opening)?;
         bounded::check_regular(&file).with_context(opening)?;
         if file.try_lock().is_err() {
-            bail!("{} is in use by another process", path.display());
+            bail!(
+                "{} is in use by another process; every process needs a folder of its own",
+                path.display()
+            );
         }
         let error = |what| storage(path, what);
         if new {

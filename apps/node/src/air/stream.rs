@@ -8,6 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::waiting::Waiting;
+
 /// Where an air server is: `host:port`, or the path of a Unix socket (anything with a `/`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -47,12 +49,12 @@ impl fmt::Display for Address {
 const RETRY: Duration = Duration::from_millis(50);
 
 impl Address {
-    /// Connects; a server that does not listen yet is tried again until `patience` is over.
+    /// Connects; a server that does not listen yet is tried again until `patience` is over, and that is said.
     ///
     /// # Errors
     /// The last attempt's.
     pub fn connect(&self, patience: Duration) -> io::Result<Stream> {
-        let begin = Instant::now();
+        let (begin, mut waiting) = (Instant::now(), Waiting::new());
         loop {
             let stream = match self {
                 Address::Tcp(address) => TcpStream::connect(address).map(Stream::Tcp),
@@ -63,6 +65,7 @@ impl Address {
             };
             match stream {
                 Err(error) if wait(&error) && begin.elapsed() < patience => {
+                    waiting.say(|| format!("waiting for a server at {self}: {error}"));
                     std::thread::sleep(RETRY);
                 }
                 Ok(stream) => {
