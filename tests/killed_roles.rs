@@ -1,7 +1,8 @@
-//! Any process of a service is killed at any moment, and the service is started again with the folders that it left.
+//! Any process of a service is killed at any moment, and is started again with the folder that it left.
 //!
-//! A role that is gone does not come back to the same air, so a kill ends the run; what must hold is that the others end
-//! soon and say why, and that the next run, with the same folders, gives new keys and contradicts no old one.
+//! A kill ends the run: a role that comes back is taken in again when the next one begins. What must hold is that the others
+//! end soon and say why, and that the next run, on the same air and with the same folders, gives new keys and contradicts no
+//! old one.
 //!
 //! CRQKD_KILLS is the number of kills of each process (1), CRQKD_SEED that of the moments.
 #![cfg(unix)]
@@ -32,6 +33,10 @@ struct Service {
     /// Number of the next key file.
     next_file: u64,
     runs: usize,
+    /// The air, from run to run.
+    air: Option<Child>,
+    /// A role that was killed and started again, and waits for the next run.
+    back: Option<(&'static str, Child)>,
     /// Kills that met a living process.
     killed: BTreeMap<&'static str, u64>,
 }
@@ -55,6 +60,8 @@ impl Service {
             rng: ChaCha8Rng::seed_from_u64(seed),
             next_file: 1,
             runs: 0,
+            air: None,
+            back: None,
             killed: BTreeMap::new(),
         }
     }
@@ -81,6 +88,7 @@ impl Service {
         match name {
             "air" => {
                 one.args(["air", "--radios", "qap1,alice,qap2,bob,eve1", "--seed", "3"]);
+                one.args(["--runs", "0"]);
                 one.arg("--listen").arg(&socket);
             }
             role => {
@@ -108,57 +116,81 @@ impl Service {
     fn run(&mut self, kill: Option<(&'static str, Duration)>) -> (Vec<Ended>, Duration) {
         self.supply();
         self.runs += 1;
-        let mut children: Vec<(&'static str, Child)> =
-            VICTIMS.iter().map(|&name| (name, self.spawn(name))).collect();
+        if self.air.is_none() {
+            self.air = Some(self.spawn("air"));
+        }
+        let back = self.back.take();
+        let mut children: Vec<(&'static str, Child)> = VICTIMS[1..]
+            .iter()
+            .filter(|&&name| back.as_ref().is_none_or(|(back, _)| *back != name))
+            .map(|&name| (name, self.spawn(name)))
+            .collect();
+        children.extend(back);
         let begun = Instant::now();
-        let (victim, mut kill) = (kill, kill);
-        let mut open = true;
-        while open {
-            if let Some((victim, _)) = kill.filter(|(_, at)| begun.elapsed() >= *at) {
-                let (_, child) = children.iter_mut().find(|(name, _)| *name == victim).unwrap();
-                if child.try_wait().unwrap().is_none() {
-                    child.kill().unwrap(); // SIGKILL
-                    child.wait().unwrap();
+        let mut to_come = kill;
+        loop {
+            if let Some((victim, _)) = to_come.filter(|(_, at)| begun.elapsed() >= *at) {
+                to_come = None;
+                if victim == "air" {
+                    let mut air = self.air.take().unwrap();
+                    air.kill().unwrap(); // SIGKILL
+                    air.wait().unwrap();
                     *self.killed.entry(victim).or_default() += 1;
-                    // Whoever looks after the service starts it again: one that was not on the air yet is awaited there.
-                    if victim != "air" {
-                        *child = self.spawn(victim);
+                } else {
+                    let at = children.iter().position(|(name, _)| *name == victim).unwrap();
+                    if children[at].1.try_wait().unwrap().is_none() {
+                        let (_, mut child) = children.remove(at);
+                        child.kill().unwrap();
+                        child.wait().unwrap();
+                        *self.killed.entry(victim).or_default() += 1;
+                        // Whoever looks after the service starts it again at once.
+                        self.back = Some((victim, self.spawn(victim)));
                     }
                 }
-                kill = None;
             }
-            open = children.iter_mut().any(|(_, child)| child.try_wait().unwrap().is_none());
+            let mut alive = Vec::new();
+            for (name, child) in &mut children {
+                if child.try_wait().unwrap().is_none() {
+                    alive.push(*name);
+                }
+            }
+            if alive.is_empty() && to_come.is_none() {
+                break;
+            }
             if begun.elapsed() > PATIENCE {
-                let names: Vec<_> = children
-                    .iter_mut()
-                    .filter_map(|(name, child)| {
-                        child.try_wait().unwrap().is_none().then_some(*name)
-                    })
-                    .collect();
                 children.iter_mut().for_each(|(_, child)| drop(child.kill()));
                 self.dir.disable_cleanup(true);
-                let said: Vec<_> = names
-                    .iter()
-                    .map(|name| fs::read_to_string(self.path(&format!("{name}.err"))).unwrap())
-                    .collect();
-                panic!("run {}, {victim:?} killed: {names:?} do not end: {said:?}", self.runs);
+                let said: Vec<_> = alive.iter().map(|name| self.read(name, "err")).collect();
+                panic!("run {}, {kill:?} killed: {alive:?} do not end: {said:?}", self.runs);
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         let took = begun.elapsed();
-        let read = |name: &str, ending: &str| {
-            fs::read_to_string(self.path(&format!("{name}.{ending}"))).unwrap()
-        };
+        // One that was not on the air yet when it was killed was awaited there, and was part of this run.
+        if let Some((_, back)) = &mut self.back
+            && back.try_wait().unwrap().is_some()
+        {
+            children.extend(self.back.take());
+        }
         let ended = children
             .into_iter()
             .map(|(name, mut child)| Ended {
                 name,
                 status: child.wait().unwrap(),
-                said: read(name, "err"),
-                json: read(name, "json"),
+                said: self.read(name, "err"),
+                json: self.read(name, "json"),
             })
             .collect();
         (ended, took)
+    }
+
+    fn read(&self, name: &str, ending: &str) -> String {
+        fs::read_to_string(self.path(&format!("{name}.{ending}"))).unwrap()
+    }
+
+    /// What a role that waits for the next run has said.
+    fn said_by_back(&self) -> Option<(&'static str, String)> {
+        self.back.as_ref().map(|(name, _)| (*name, self.read(name, "err")))
     }
 
     fn keys(&self, user: &str) -> BTreeMap<String, Vec<u8>> {
@@ -200,8 +232,7 @@ fn a_service_that_lost_any_process_gives_new_keys_again() {
             let what = format!("round {round}, {victim} killed after {moment:?}");
             for Ended { name, status, said, json } in &ended {
                 assert!(!said.contains("panicked"), "{what}: {name}: {said}");
-                let air_killed = (*name, victim) == ("air", "air");
-                if !status.success() && !air_killed {
+                if !status.success() {
                     assert!(status.code().is_some(), "{what}: {name} was killed too");
                     let ending = json.contains("\"ending\"") && !json.contains("\"ending\":null");
                     assert!(
@@ -220,13 +251,14 @@ fn a_service_that_lost_any_process_gives_new_keys_again() {
                 for name in new.filter(|name| !theirs.contains_key(*name)) {
                     alone += 1;
                     let id = name.trim_end_matches(".key");
-                    let words = ended.iter().filter(|one| {
-                        ["alice", "bob"].contains(&one.name)
-                            && one.said.lines().any(|line| {
+                    let all = ended.iter().map(|one| (one.name, one.said.clone()));
+                    let words = all.chain(service.said_by_back()).filter(|(name, said)| {
+                        ["alice", "bob"].contains(name)
+                            && said.lines().any(|line| {
                                 line.contains(id) && line.contains("the other user may")
                             })
                     });
-                    let said = words.map(|one| one.name).collect::<Vec<_>>();
+                    let said = words.map(|(name, _)| name).collect::<Vec<_>>();
                     assert!(!said.is_empty(), "{what}: only {user} has {name}, and nobody says so");
                 }
             }
@@ -254,6 +286,10 @@ fn a_service_that_lost_any_process_gives_new_keys_again() {
             assert!(known.len() > before, "after {what}: no new key");
         }
     }
+    let mut air = service.air.take().unwrap();
+    let stop = std::process::Command::new("kill").arg(air.id().to_string()).status().unwrap();
+    assert!(stop.success());
+    assert_eq!(air.wait().unwrap().code(), Some(143));
     println!(
         "{} of {} kills in time {:?}, {} runs, {} keys, {alone} at one user only",
         service.killed.values().sum::<u64>(),

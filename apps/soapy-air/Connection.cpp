@@ -101,7 +101,7 @@ Connection::Connection(const std::string &address, std::uint16_t radio)
         put<std::uint16_t>(hello, radio);
         send(hello);
         const auto answer = read();
-        if (!answer.empty() && answer[0] == 2)
+        if (!answer.empty() && (answer[0] == 2 || answer[0] == 8)) // refused, or not yet
             throw std::runtime_error("crqkd air: " + std::string(answer.begin() + 1, answer.end()));
         if (answer.size() != 4 || answer[0] != 1 || take<std::uint16_t>(answer, 1) != 1)
             throw std::runtime_error("crqkd air: " + address + " does not speak version 1 of the air protocol");

@@ -61,6 +61,7 @@ fn from_server() -> impl Strategy<Value = FromServer> {
             .prop_map(|(from, until)| FromServer::WireHorizon { from, until }),
         Just(FromServer::End),
         ".{0,50}".prop_map(FromServer::Failed),
+        ".{0,50}".prop_map(FromServer::NotYet),
     ]
 }
 
@@ -134,29 +135,19 @@ struct Served {
 
 impl Served {
     fn new() -> Self {
+        Served::with_runs(1)
+    }
+
+    fn with_runs(runs: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let air = VirtualAir::<WireBytes>::new(RESPONSE_SAMPLES);
-        let place = |number| {
-            let radio = air.join(0, number, RadioKind::Transceiver, Box::new(Quiet));
-            let tx = radio.handle();
-            let name = format!("radio {number}");
-            Place {
-                number,
-                name,
-                cell: 0,
-                receiver: false,
-                wired: false,
-                tx,
-                radio: Box::new(radio),
-            }
-        };
-        let places = vec![place(1), place(101)];
         let address: Address = dir.path().join("air").display().to_string().parse().unwrap();
-        let server = AirServer::bind(&address, places, ServeOptions::default(), |_| {}).unwrap();
+        let server = AirServer::bind(&address, ServeOptions::default(), |_| {}).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = Some(std::thread::spawn(move || {
-            server.run(|| stopped.load(Ordering::SeqCst));
+            for left in (0..runs).rev() {
+                server.run(two_places(), left > 0, || stopped.load(Ordering::SeqCst));
+            }
         }));
         Served { address, stop, thread, _dir: dir }
     }
@@ -173,6 +164,19 @@ impl Served {
         let hello = Hello { version: VERSION, part: Part::Whole, radio, run: None };
         Emitter::default().radio(&FromRadio::Hello(hello)).to_vec()
     }
+}
+
+/// Radios 1 and 101 of one cell on a new air.
+fn two_places() -> Vec<Place> {
+    let air = VirtualAir::<WireBytes>::new(RESPONSE_SAMPLES);
+    let place = |number| {
+        let radio = air.join(0, number, RadioKind::Transceiver, Box::new(Quiet));
+        let tx = radio.handle();
+        let name = format!("radio {number}");
+        let radio = Box::new(radio);
+        Place { number, name, cell: 0, receiver: false, wired: false, tx, radio }
+    };
+    vec![place(1), place(101)]
 }
 
 impl Drop for Served {
@@ -308,7 +312,7 @@ fn only_a_socket_on_which_nobody_answers_is_replaced() {
     let path = |name: &str| dir.path().join(name);
     let bind = |path: &std::path::Path| {
         let address: Address = path.display().to_string().parse().unwrap();
-        AirServer::bind(&address, Vec::new(), ServeOptions::default(), |_| {})
+        AirServer::bind(&address, ServeOptions::default(), |_| {})
     };
     std::fs::write(path("notes.txt"), "mine").unwrap();
     std::os::unix::fs::symlink(path("notes.txt"), path("link")).unwrap();
@@ -361,4 +365,31 @@ fn a_hundred_silent_connections_keep_no_radio_out_and_are_told_that_they_are_ref
     let said = answer(&told);
     assert!(matches!(&said[..], [FromServer::Refused(_)]), "{said:?}");
     drop(radio);
+}
+
+/// A radio that died is told to wait while its run goes on, and is taken in by the next one; so is one that never left.
+#[test]
+fn a_radio_that_comes_back_is_taken_in_when_the_next_run_begins() {
+    let served = Served::with_runs(2);
+    let join = |radio| AirClient::join(&served.address, radio, Part::Whole, None);
+    let first = join(1).unwrap();
+    drop(join(101).unwrap());
+    std::thread::sleep(Duration::from_millis(200)); // until the server has seen that it left
+    let said = answer(&served.say(&Served::hello(101)));
+    let [FromServer::NotYet(reason)] = &said[..] else { panic!("{said:?}") };
+    assert!(reason.contains("radio 101 has left") && reason.contains("next run"), "{reason}");
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| join(101));
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!waits.is_finished());
+        drop(first);
+        drop(waits.join().unwrap().unwrap());
+    });
+    drop(join(1).unwrap());
+    // There is no third run.
+    let begun = Instant::now();
+    while !served.thread.as_ref().unwrap().is_finished() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the server does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -5,6 +5,8 @@ use super::protocol::{
     read_message,
 };
 use super::stream::{Address, Stream};
+use crate::stop;
+use crate::waiting::Waiting;
 use async_channel::{Receiver, Sender, TryRecvError};
 use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::{
@@ -20,6 +22,8 @@ use std::time::Duration;
 
 /// How long a server that does not listen yet is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two times that a client asks whether the next run has begun.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Messages that wait to be read; then the server waits.
@@ -83,10 +87,11 @@ pub struct AirClient {
 type Incoming = Result<FromServer, String>;
 
 impl AirClient {
-    /// Takes the place of radio number `radio` on the air at `address`.
+    /// Takes the place of radio number `radio` on the air at `address`. When the radio has left a run that is still going on,
+    /// the next one is waited for.
     ///
     /// # Errors
-    /// When there is no server, or it refuses: the reason is the server's.
+    /// When there is no server, or it refuses: the reason is the server's. When the process is asked to end while it waits.
     pub fn join(
         address: &Address,
         radio: u16,
@@ -96,23 +101,25 @@ impl AirClient {
         let name = format!("air {address}");
         let failed = |reason: String| RadioError::Device { name: name.clone(), reason };
         let io = |error: std::io::Error| failed(error.to_string());
-        let mut stream = address.connect(PATIENCE).map_err(io)?;
-        let mut emitter = Emitter::default();
-        let hello = FromRadio::Hello(Hello { version: VERSION, part, radio, run });
-        stream.write_all(emitter.radio(&hello)).map_err(io)?;
-        stream.read_timeout(Some(ANSWER)).map_err(io)?;
-        let mut buffer = Vec::new();
-        if !read_message(&mut stream, &mut buffer, MAX_MESSAGE_BYTES).map_err(io)? {
-            return Err(failed("closed the connection".into()));
-        }
-        let answer = FromServer::parse(&buffer).map_err(|error| failed(error.to_string()))?;
-        let receiver = match answer {
-            FromServer::Welcome { version: VERSION, receiver } => receiver,
-            FromServer::Welcome { version, .. } => {
-                return Err(failed(format!("speaks version {version}, not {VERSION}")));
+        let hello = Hello { version: VERSION, part, radio, run };
+        let (mut emitter, mut buffer) = (Emitter::default(), Vec::new());
+        let mut waiting = Waiting::new();
+        let (stream, receiver) = loop {
+            let mut stream = address.connect(PATIENCE).map_err(io)?;
+            match greet(&mut stream, &hello, &mut emitter, &mut buffer).map_err(failed)? {
+                FromServer::Welcome { version: VERSION, receiver } => break (stream, receiver),
+                FromServer::Welcome { version, .. } => {
+                    return Err(failed(format!("speaks version {version}, not {VERSION}")));
+                }
+                FromServer::NotYet(reason) if !stop::requested() => {
+                    waiting.say(|| format!("{name}: {reason}"));
+                    std::thread::sleep(ASK_AGAIN);
+                }
+                FromServer::Refused(reason) | FromServer::NotYet(reason) => {
+                    return Err(failed(reason));
+                }
+                other => return Err(failed(format!("answered with {}", kind(&other)))),
             }
-            FromServer::Refused(reason) => return Err(failed(reason)),
-            other => return Err(failed(format!("answered with {}", kind(&other)))),
         };
         stream.read_timeout(None).map_err(io)?;
         let (sender, incoming) = async_channel::bounded(WAITING);
@@ -199,7 +206,7 @@ impl Radio for AirClient {
                 }
                 FromServer::End => self.ended = true,
                 FromServer::Failed(reason) => return Err(self.shared.failed(reason)),
-                FromServer::Welcome { .. } | FromServer::Refused(_) => {
+                FromServer::Welcome { .. } | FromServer::Refused(_) | FromServer::NotYet(_) => {
                     let reason = format!("sent {} in the middle", kind(&message));
                     return Err(self.shared.failed(reason));
                 }
@@ -217,6 +224,22 @@ impl Drop for AirClient {
         self.leave();
         self.shared.stream.close(); // ends the reader thread too
     }
+}
+
+/// Says hello; the server's answer.
+fn greet(
+    stream: &mut Stream,
+    hello: &Hello,
+    emitter: &mut Emitter,
+    buffer: &mut Vec<u8>,
+) -> Result<FromServer, String> {
+    let text = |error: io::Error| error.to_string();
+    stream.write_all(emitter.radio(&FromRadio::Hello(hello.clone()))).map_err(text)?;
+    stream.read_timeout(Some(ANSWER)).map_err(text)?;
+    if !read_message(stream, buffer, MAX_MESSAGE_BYTES).map_err(text)? {
+        return Err("closed the connection".to_owned());
+    }
+    FromServer::parse(buffer).map_err(|error| error.to_string())
 }
 
 /// Takes messages off the stream; ends with the stream, or when nobody wants them any more.
@@ -247,6 +270,7 @@ fn kind(message: &FromServer) -> &'static str {
         FromServer::WireHorizon { .. } => "a wire's horizon",
         FromServer::End => "the end",
         FromServer::Failed(_) => "a failure",
+        FromServer::NotYet(_) => "a request to wait",
     }
 }
 

@@ -15,7 +15,7 @@ pub const VERSION: u16 = 1;
 pub const MAX_SAMPLES: usize = 1 << 16;
 /// Longest message on the wire between access points.
 pub const MAX_WIRE_BYTES: usize = 1 << 16;
-/// Longest reason in [`FromServer::Refused`] and [`FromServer::Failed`].
+/// Longest reason in [`FromServer::Refused`], [`FromServer::Failed`] and [`FromServer::NotYet`].
 pub const MAX_REASON_BYTES: usize = 1 << 10;
 /// Bytes of a complex sample.
 const SAMPLE_BYTES: usize = 8;
@@ -134,6 +134,8 @@ pub enum FromServer {
     End,
     /// The radio has broken the lock step, or its samples cannot be had; the connection ends.
     Failed(String),
+    /// The place is free again in the next run, when this one is over; the connection ends, and the client asks again.
+    NotYet(String),
 }
 
 /// Bytes that are not a message.
@@ -264,6 +266,7 @@ impl Emitter {
             }
             FromServer::End => self.begin(6).end(),
             FromServer::Failed(reason) => self.begin(7).raw(cut(reason)).end(),
+            FromServer::NotYet(reason) => self.begin(8).raw(cut(reason)).end(),
         }
     }
 
@@ -437,6 +440,7 @@ impl FromServer {
             5 => FromServer::WireHorizon { from: f.short()?, until: f.number(8)? },
             6 => FromServer::End,
             7 => FromServer::Failed(f.text()?),
+            8 => FromServer::NotYet(f.text()?),
             kind => return Err(ParseError::UnknownKind(kind)),
         };
         f.done(parsed)

@@ -67,11 +67,29 @@ pub(super) struct Complete {
     pub(super) wire: Option<Stream>,
 }
 
+/// Why a client does not have a place.
+pub(super) enum Denied {
+    /// It never will.
+    For(String),
+    /// It has to wait for the next run.
+    Now(String),
+}
+
+impl From<String> for Denied {
+    fn from(reason: String) -> Self {
+        Denied::For(reason)
+    }
+}
+
 /// All places of an air.
-pub(super) struct Seats(Vec<Seat>);
+pub(super) struct Seats {
+    seats: Vec<Seat>,
+    /// When every radio has left, another run begins.
+    again: bool,
+}
 
 impl Seats {
-    pub(super) fn new(places: Vec<Place>) -> Self {
+    pub(super) fn new(places: Vec<Place>, again: bool) -> Self {
         let seat = |place: Place| Seat {
             number: place.number,
             name: place.name,
@@ -84,20 +102,20 @@ impl Seats {
             left: false,
             reason: None,
         };
-        Seats(places.into_iter().map(seat).collect())
+        Seats { seats: places.into_iter().map(seat).collect(), again }
     }
 
     fn get(&self, number: u16) -> Option<&Seat> {
-        self.0.iter().find(|seat| seat.number == number)
+        self.seats.iter().find(|seat| seat.number == number)
     }
 
     fn get_mut(&mut self, number: u16) -> Option<&mut Seat> {
-        self.0.iter_mut().find(|seat| seat.number == number)
+        self.seats.iter_mut().find(|seat| seat.number == number)
     }
 
     /// Radios, or wires of radios, that have not come yet: the air stands still until they are there.
     pub(super) fn missing(&self) -> Vec<String> {
-        let to_come = self.0.iter().filter(|seat| seat.radio.is_some() && !seat.left);
+        let to_come = self.seats.iter().filter(|seat| seat.radio.is_some() && !seat.left);
         let part = |seat: &Seat| match &seat.claims {
             Claims { samples: None, .. } => seat.name.clone(),
             _ => format!("the wire of {}", seat.name),
@@ -107,25 +125,33 @@ impl Seats {
 
     /// Every radio has left.
     pub(super) fn all_left(&self) -> bool {
-        self.0.iter().all(|seat| seat.left)
+        self.seats.iter().all(|seat| seat.left)
     }
 
     /// Gives a place, or a part of one, to a client.
     ///
     /// # Errors
     /// Why the client cannot have it.
-    pub(super) fn claim(&mut self, hello: &Hello, stream: &Stream) -> Result<Claimed, String> {
+    pub(super) fn claim(&mut self, hello: &Hello, stream: &Stream) -> Result<Claimed, Denied> {
+        let again = self.again;
         let here: Vec<String> =
-            self.0.iter().map(|seat| format!("{} ({})", seat.name, seat.number)).collect();
+            self.seats.iter().map(|seat| format!("{} ({})", seat.name, seat.number)).collect();
         let Some(seat) = self.get_mut(hello.radio) else {
-            return Err(format!("no radio {} on this air, only {}", hello.radio, here.join(", ")));
+            let here = here.join(", ");
+            return Err(format!("no radio {} on this air, only {here}", hello.radio).into());
         };
         if seat.left {
             let why = seat.reason.as_ref().map_or(String::new(), |why| format!(" ({why})"));
-            return Err(format!("{} has left the air{why}; a new run needs a new air", seat.name));
+            let left = format!("{} has left the air{why}", seat.name);
+            return Err(match again {
+                true => Denied::Now(format!("{left}; the next run begins when all have")),
+                false => Denied::For(format!(
+                    "{left}; a new run needs a new air, or one that has several (`crqkd air --runs`)"
+                )),
+            });
         }
         if hello.part == Part::Wire && !seat.wired {
-            return Err(format!("{} has no wire", seat.name));
+            return Err(format!("{} has no wire", seat.name).into());
         }
         let taken = match hello.part {
             Part::Whole => seat.claims.samples.is_some() || seat.claims.wire.is_some(),
@@ -133,7 +159,7 @@ impl Seats {
             Part::Wire => seat.claims.wire.is_some() || seat.claims.whole,
         };
         if taken {
-            return Err(format!("the place of {} is taken", seat.name));
+            return Err(format!("the place of {} is taken", seat.name).into());
         }
         let another = || stream.another().map_err(|error| error.to_string());
         match hello.part {
@@ -172,19 +198,19 @@ impl Seats {
     /// The cell of this radio had other transmitters, and all of them have left.
     pub(super) fn is_alone(&self, number: u16) -> bool {
         let Some(seat) = self.get(number) else { return false };
-        let in_cell = self.0.iter().filter(|other| other.cell == seat.cell && !other.receiver);
+        let in_cell = self.seats.iter().filter(|other| other.cell == seat.cell && !other.receiver);
         let mut others = in_cell.filter(|other| other.number != number).peekable();
         others.peek().is_some() && others.all(|other| other.left)
     }
 
     /// Takes every radio off the air.
     pub(super) fn silence(&self) {
-        self.0.iter().for_each(|seat| seat.tx.leave());
+        self.seats.iter().for_each(|seat| seat.tx.leave());
     }
 
     /// Closes every connection.
     pub(super) fn close(&self) {
-        let claims = self.0.iter().flat_map(|seat| [&seat.claims.samples, &seat.claims.wire]);
+        let claims = self.seats.iter().flat_map(|seat| [&seat.claims.samples, &seat.claims.wire]);
         claims.flatten().for_each(Stream::close);
     }
 

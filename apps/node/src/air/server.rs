@@ -16,7 +16,7 @@ use super::protocol::{
     Emitter, FromRadio, FromServer, Hello, MAX_HELLO_BYTES, MAX_MESSAGE_BYTES, Part, RunId,
     VERSION, read_message,
 };
-use super::seats::{Claimed, Complete, Place, Seats, WireBytes};
+use super::seats::{Claimed, Complete, Denied, Place, Seats, WireBytes};
 use super::stream::{Address, Listener, Stream};
 use crate::waiting::Waiting;
 use crqkd_air::SAMPLE_RATE_HZ;
@@ -76,6 +76,7 @@ pub enum Noticed {
     Refused(String),
 }
 
+/// One run: every radio comes once and leaves.
 struct Shared {
     seats: Mutex<Seats>,
     options: ServeOptions,
@@ -84,7 +85,7 @@ struct Shared {
     pumps: Mutex<Vec<JoinHandle<()>>>,
     /// Connections that have not said hello, the oldest first.
     pending: Mutex<VecDeque<Pending>>,
-    noticed: Box<dyn Fn(Noticed) + Send + Sync>,
+    noticed: Arc<dyn Fn(Noticed) + Send + Sync>,
 }
 
 /// A connection that has not said hello.
@@ -97,31 +98,21 @@ struct Pending {
 /// An air that listens for its radios.
 pub struct AirServer {
     listener: Listener,
-    shared: Arc<Shared>,
+    options: ServeOptions,
+    noticed: Arc<dyn Fn(Noticed) + Send + Sync>,
 }
 
 impl AirServer {
-    /// Listens at `address` for the clients of `places`; `noticed` is told what happens, from any thread.
+    /// Listens at `address`; `noticed` is told what happens, from any thread.
     ///
     /// # Errors
     /// When the address cannot be used.
     pub fn bind(
         address: &Address,
-        places: Vec<Place>,
         options: ServeOptions,
         noticed: impl Fn(Noticed) + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let seats = Mutex::new(Seats::new(places));
-        let noticed = Box::new(noticed);
-        let shared = Arc::new(Shared {
-            seats,
-            options,
-            begun: OnceLock::new(),
-            pumps: Mutex::new(Vec::new()),
-            pending: Mutex::default(),
-            noticed,
-        });
-        Ok(AirServer { listener: address.listen()?, shared })
+        Ok(AirServer { listener: address.listen()?, options, noticed: Arc::new(noticed) })
     }
 
     /// Where it listens.
@@ -132,10 +123,19 @@ impl AirServer {
         self.listener.address()
     }
 
-    /// Serves until every radio has left, or `stop` says so; all connections are closed then.
+    /// Serves the clients of `places` until every radio has left, or `stop` says so; all connections are closed then.
     ///
-    /// A connection for which the system has no room is refused, and serving goes on.
-    pub fn run(self, mut stop: impl FnMut() -> bool) {
+    /// A connection for which the system has no room is refused, and serving goes on. A radio that has left does not come
+    /// back to this run; `again` says that another run follows, and its client is told to ask again.
+    pub fn run(&self, places: Vec<Place>, again: bool, mut stop: impl FnMut() -> bool) {
+        let shared = Arc::new(Shared {
+            seats: Mutex::new(Seats::new(places, again)),
+            options: self.options.clone(),
+            begun: OnceLock::new(),
+            pumps: Mutex::new(Vec::new()),
+            pending: Mutex::default(),
+            noticed: Arc::clone(&self.noticed),
+        });
         let mut waiting = Waiting::new();
         let mut goodbye = GOODBYE;
         for number in 0.. {
@@ -143,20 +143,20 @@ impl AirServer {
                 goodbye = GOODBYE_STOPPED;
                 break;
             }
-            if self.shared.seats().all_left() {
+            if shared.seats().all_left() {
                 break;
             }
-            let missing = self.shared.seats().missing();
+            let missing = shared.seats().missing();
             if !missing.is_empty() {
                 waiting.say(|| {
                     format!("the air stands still until these are there: {}", missing.join(", "))
                 });
             }
-            self.shared.drop_silent();
+            shared.drop_silent();
             let accepted = self.listener.accept().and_then(|stream| {
                 let Some(stream) = stream else { return Ok(false) };
-                self.shared.wait_for_hello(number, &stream)?;
-                let shared = Arc::clone(&self.shared);
+                shared.wait_for_hello(number, &stream)?;
+                let shared = Arc::clone(&shared);
                 std::thread::Builder::new().spawn(move || serve(&shared, number, stream))?;
                 Ok(true)
             });
@@ -166,15 +166,15 @@ impl AirServer {
                 // Its client has gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    self.shared.has_said_hello(number);
-                    (self.shared.noticed)(Noticed::Refused(error.to_string()));
+                    shared.has_said_hello(number);
+                    (shared.noticed)(Noticed::Refused(error.to_string()));
                     std::thread::sleep(BACK_OFF);
                 }
             }
         }
-        self.shared.seats().silence();
-        self.shared.wait_for_pumps(goodbye);
-        self.shared.seats().close();
+        shared.seats().silence();
+        shared.wait_for_pumps(goodbye);
+        shared.seats().close();
     }
 }
 
@@ -224,16 +224,17 @@ impl Shared {
     }
 
     /// Gives a place, or a part of one, to a client.
-    fn claim(&self, hello: &Hello, stream: &Stream) -> Result<Claimed, String> {
+    fn claim(&self, hello: &Hello, stream: &Stream) -> Result<Claimed, Denied> {
         if hello.version != VERSION {
-            return Err(format!("this air speaks version {VERSION}, not {}", hello.version));
+            return Err(format!("this air speaks version {VERSION}, not {}", hello.version).into());
         }
         if let (Some(mine), Some(theirs)) = (self.options.run, hello.run) {
             if mine.seed != theirs.seed {
-                return Err(format!("the seed of this air is {}, not {}", mine.seed, theirs.seed));
+                let (mine, theirs) = (mine.seed, theirs.seed);
+                return Err(format!("the seed of this air is {mine}, not {theirs}").into());
             }
             if mine.scenario != theirs.scenario {
-                return Err("this air has another scenario".to_owned());
+                return Err("this air has another scenario".to_owned().into());
             }
         }
         self.seats().claim(hello, stream)
@@ -274,12 +275,12 @@ fn serve(shared: &Arc<Shared>, connection: u64, mut stream: Stream) {
     shared.has_said_hello(connection);
     let (hello, claimed) = match greeted {
         Ok(claimed) => claimed,
-        Err(reason) => {
+        Err(Denied::For(reason)) => {
             refuse(&stream, &reason);
             (shared.noticed)(Noticed::Refused(reason));
-            stream.close();
             return;
         }
+        Err(Denied::Now(reason)) => return dismiss(&stream, &FromServer::NotYet(reason)),
     };
     let number = claimed.number;
     let welcome = FromServer::Welcome { version: VERSION, receiver: claimed.receiver };
@@ -308,12 +309,17 @@ fn serve(shared: &Arc<Shared>, connection: u64, mut stream: Stream) {
     }
 }
 
-/// Tells a client why it is not taken, and closes; one that does not read is not waited for.
+/// Tells a client why it is not taken, and closes.
 fn refuse(stream: &Stream, reason: &str) {
+    dismiss(stream, &FromServer::Refused(reason.to_owned()));
+}
+
+/// Says a last word, and closes; a client that does not read is not waited for.
+fn dismiss(stream: &Stream, word: &FromServer) {
     let mut emitter = Emitter::default();
     if let Ok(mut stream) = stream.another() {
         let _ = stream.write_timeout(Some(TICK));
-        let _ = stream.write_all(emitter.server(&FromServer::Refused(reason.to_owned())));
+        let _ = stream.write_all(emitter.server(word));
     }
     stream.close();
 }
@@ -323,14 +329,14 @@ fn greet(
     shared: &Shared,
     stream: &mut Stream,
     buffer: &mut Vec<u8>,
-) -> Result<(Hello, Claimed), String> {
-    let text = |error: io::Error| error.to_string();
+) -> Result<(Hello, Claimed), Denied> {
+    let text = |error: io::Error| Denied::For(error.to_string());
     stream.read_timeout(Some(HELLO_TIMEOUT)).map_err(text)?;
     if !read_message(stream, buffer, MAX_HELLO_BYTES).map_err(text)? {
-        return Err("closed before it said hello".to_owned());
+        return Err("closed before it said hello".to_owned().into());
     }
     let FromRadio::Hello(hello) = FromRadio::parse(buffer).map_err(|e| e.to_string())? else {
-        return Err("the first message is not a hello".to_owned());
+        return Err("the first message is not a hello".to_owned().into());
     };
     let claimed = shared.claim(&hello, stream)?;
     stream.read_timeout(None).map_err(text)?;
