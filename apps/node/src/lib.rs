@@ -30,6 +30,7 @@ pub mod key_files;
 pub mod key_store;
 pub mod lines;
 pub mod number;
+mod pending;
 pub mod private;
 pub mod qkd;
 pub mod radio;

@@ -18,13 +18,13 @@ use super::protocol::{
 };
 use super::seats::{Claimed, Complete, Denied, Place, Seats, WireBytes};
 use super::stream::{Address, Listener, Stream};
+use crate::pending::Pending;
 use crate::waiting::Waiting;
 use crqkd_air::SAMPLE_RATE_HZ;
 use crqkd_air::medium::{AirTime, Promises};
 use crqkd_blocks::radio::{Radio, RadioError, RadioTx, Reception};
 use futuresdr::num_complex::Complex32;
 use futuresdr::prelude::Runtime;
-use std::collections::VecDeque;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(5);
 const GOODBYE: Duration = Duration::from_secs(2);
 /// The same when the server is told to stop: what is to be saved has to be saved within [`crate::stop::GRACE`].
 const GOODBYE_STOPPED: Duration = Duration::from_millis(250);
-/// Connections that may be about to say hello side by side; the one that has waited longest makes room.
+/// Connections that may be about to say hello side by side.
 const MAX_PENDING: usize = 32;
 /// How long no connection is accepted after the system had no room for one.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -83,16 +83,9 @@ struct Shared {
     /// When the first sample was handed out.
     begun: OnceLock<Instant>,
     pumps: Mutex<Vec<JoinHandle<()>>>,
-    /// Connections that have not said hello, the oldest first.
-    pending: Mutex<VecDeque<Pending>>,
+    /// Connections that have not said hello.
+    pending: Mutex<Pending<Stream>>,
     noticed: Arc<dyn Fn(Noticed) + Send + Sync>,
-}
-
-/// A connection that has not said hello.
-struct Pending {
-    number: u64,
-    since: Instant,
-    stream: Stream,
 }
 
 /// An air that listens for its radios.
@@ -133,7 +126,7 @@ impl AirServer {
             options: self.options.clone(),
             begun: OnceLock::new(),
             pumps: Mutex::new(Vec::new()),
-            pending: Mutex::default(),
+            pending: Mutex::new(Pending::new(MAX_PENDING)),
             noticed: Arc::clone(&self.noticed),
         });
         let mut waiting = Waiting::new();
@@ -183,35 +176,29 @@ impl Shared {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pending(&self) -> MutexGuard<'_, VecDeque<Pending>> {
+    fn pending(&self) -> MutexGuard<'_, Pending<Stream>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a new connection. When too many are silent the oldest is dropped: a hello takes milliseconds.
+    /// Notes a new connection. When too many are silent one is dropped: a hello takes milliseconds.
     fn wait_for_hello(&self, number: u64, stream: &Stream) -> io::Result<()> {
-        let stream = stream.another()?;
-        let mut pending = self.pending();
-        while pending.len() >= MAX_PENDING
-            && let Some(oldest) = pending.pop_front()
-        {
-            refuse(&oldest.stream, "too many connections wait to say hello");
+        let other = self.pending().add(number, stream.from(), stream.another()?);
+        if let Some(other) = other {
+            refuse(&other, "too many connections wait to say hello");
         }
-        pending.push_back(Pending { number, since: Instant::now(), stream });
         Ok(())
     }
 
     /// Drops connections that have been silent, or dripping, for too long.
     fn drop_silent(&self) {
         let mut pending = self.pending();
-        while pending.front().is_some_and(|oldest| oldest.since.elapsed() > HELLO_TIMEOUT)
-            && let Some(oldest) = pending.pop_front()
-        {
-            refuse(&oldest.stream, "no hello in time");
+        while let Some(oldest) = pending.overdue(HELLO_TIMEOUT) {
+            refuse(&oldest, "no hello in time");
         }
     }
 
     fn has_said_hello(&self, number: u64) {
-        self.pending().retain(|pending| pending.number != number);
+        self.pending().remove(number);
     }
 
     /// Lets the clients have their last messages; one that does not read them is not waited for.

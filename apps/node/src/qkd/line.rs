@@ -4,7 +4,6 @@
 //! the one that has waited longest is dropped: a proof takes milliseconds, so the other end gets in whatever strangers do. A
 //! new connection of the other end ends the old one: it would not call again otherwise.
 
-use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -20,6 +19,7 @@ use super::greeting::Greeting;
 use super::handshake::{self, Caller, Classical, SessionKey};
 use super::secret::StartupSecret;
 use crate::frames::{Closer, Frames};
+use crate::pending::Pending;
 use crate::stop;
 use crate::waiting::Waiting;
 
@@ -149,8 +149,8 @@ fn connect(address: &str, timeout: Duration, secret: &StartupSecret, ours: &[u8]
 /// What the threads of a listener share.
 struct Shared {
     secret: Arc<StartupSecret>,
-    /// Connections that have not proved themselves, the oldest first.
-    pending: Mutex<VecDeque<(u64, TcpStream)>>,
+    /// Connections that have not proved themselves.
+    pending: Mutex<Pending<TcpStream>>,
     /// The session whose fibre is expected.
     session: Mutex<Option<SessionKey>>,
     /// Ends the line that is in use.
@@ -184,7 +184,7 @@ impl Listener {
         let ((to_callers, callers), (to_fibres, fibres)) = (channel(), channel());
         let shared = Arc::new(Shared {
             secret: secret.clone(),
-            pending: Mutex::default(),
+            pending: Mutex::new(Pending::new(MOST_PENDING)),
             session: Mutex::default(),
             current: Mutex::default(),
             dropped: Mutex::default(),
@@ -274,27 +274,22 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         // Out of descriptors, or a connection that was gone at once: listening goes on.
-        let taken = stream.and_then(|(stream, _)| {
+        let taken = stream.and_then(|(stream, from)| {
             let copy = stream.try_clone()?;
-            let mut pending = locked(&shared.pending);
-            while pending.len() >= MOST_PENDING
-                && let Some((_, oldest)) = pending.pop_front()
-            {
-                let _ = oldest.shutdown(std::net::Shutdown::Both);
+            if let Some(other) = locked(&shared.pending).add(number, Some(from.ip()), copy) {
+                let _ = other.shutdown(std::net::Shutdown::Both);
             }
-            pending.push_back((number, copy));
-            drop(pending);
             let own = shared.clone();
             std::thread::Builder::new().name("caller".into()).spawn(move || {
                 if let Err(error) = meet(stream, &own) {
                     debug!("a caller is dropped: {error:#}");
                     *locked(&own.dropped) = Some(format!("{error:#}"));
                 }
-                locked(&own.pending).retain(|(other, _)| *other != number);
+                locked(&own.pending).remove(number);
             })
         });
         if let Err(error) = taken {
-            locked(&shared.pending).retain(|(other, _)| *other != number);
+            locked(&shared.pending).remove(number);
             debug!("no connection: {error}");
             std::thread::sleep(Duration::from_millis(20));
         }
