@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Two cells without eavesdroppers on an air.
@@ -151,6 +151,64 @@ fn a_delivery_that_fails_at_one_user_leaves_no_key_at_the_other() {
         let other = if broken == "alice" { "bob" } else { "alice" };
         assert!(cells.json(other)["no_key"].is_string(), "{}", cells.json(other));
     }
+}
+
+/// A short link without loss, whose blocks take a tenth of a second and nearly always give a key.
+const LINK: &str = r#"
+distance_km = 0.0
+detector_efficiency = 1.0
+background_probability = 1e-7
+misalignment = 0.005
+pulses_per_block = 500000
+key_basis_share = 0.76
+mean_photons = [1.0, 0.42, 0.0002]
+intensity_shares = [0.25, 0.51, 0.24]
+"#;
+
+/// The whole way: BB84 between the access points, its keys under channel key to the users, four processes and two.
+#[test]
+fn keys_of_a_quantum_link_reach_the_users() {
+    let mut cells = Cells::new();
+    let secret = cells.path("secret");
+    fs::write(cells.path("link.toml"), LINK).unwrap();
+    assert!(command().args(["qkd", "secret"]).arg(&secret).status().unwrap().success());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let end = |cells: &Cells, name: &str, way: &str, qap: &str| {
+        let mut end = command();
+        end.args(["qkd", name, way, &address, "--link"]).arg(cells.path("link.toml"));
+        end.arg("--dir").arg(cells.path(&format!("link-{name}"))).arg("--secret").arg(&secret);
+        end.arg("--deliver").arg(cells.path(qap));
+        if name == "alice" {
+            end.args(["--blocks", "3"]);
+        }
+        end.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut ends = [("alice", "--listen", "keys1"), ("bob", "--connect", "keys2")]
+        .map(|(name, way, qap)| end(&cells, name, way, qap));
+    for end in &mut ends {
+        assert!(end.wait().unwrap().success());
+    }
+    for role in ["qap1", "qap2", "alice", "bob"] {
+        let mut one = cells.role(role);
+        match role {
+            "qap1" => one.arg("--keys").arg(cells.path("keys1")),
+            "qap2" => one.arg("--keys").arg(cells.path("keys2")),
+            user => one.arg("--deliver").arg(cells.path(&format!("{user}-keys"))),
+        };
+        cells.spawn(role, one);
+    }
+    for (name, status, said) in cells.end() {
+        assert!(status.success(), "{name}: {said}");
+    }
+    // Nobody is told that a simulated link, or a simulated channel, gives secrets.
+    for role in ["qap1", "qap2", "alice", "bob"] {
+        assert_eq!(cells.json(role)["simulated"], true);
+    }
+    let keys = delivered(&cells.path("alice-keys"));
+    assert!(!keys.is_empty());
+    assert_eq!(keys, delivered(&cells.path("bob-keys")));
 }
 
 /// A log whose disk is full is said, and costs no key.

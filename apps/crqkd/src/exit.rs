@@ -74,6 +74,7 @@ fn is_path(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
             | ErrorKind::PermissionDenied
             | ErrorKind::NotADirectory
             | ErrorKind::IsADirectory

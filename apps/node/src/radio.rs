@@ -28,6 +28,19 @@ pub enum RadioSpec {
     Soapy(String),
 }
 
+impl RadioSpec {
+    /// The channel is that of a virtual air: whoever has its seed knows it.
+    pub fn is_simulated(&self) -> bool {
+        match self {
+            RadioSpec::Air(_) => true,
+            RadioSpec::File(_) => false,
+            RadioSpec::Soapy(arguments) => {
+                arguments.split(',').any(|argument| argument == "driver=crqkd")
+            }
+        }
+    }
+}
+
 impl FromStr for RadioSpec {
     type Err = String;
 

@@ -192,6 +192,21 @@ fn every_planted_change_is_found() {
             }),
         ),
         (
+            "a key handed over twice",
+            at("alice", |r| {
+                let copy = nth_last(r, "delivered", 0).clone();
+                r.push(copy);
+            }),
+        ),
+        (
+            "a key handed over before its release",
+            at("bob", |r| {
+                let delivered = remove(r, "delivered", 0);
+                let at = r.iter().rposition(|record| record["record"] == "released").unwrap();
+                r.insert(at, delivered);
+            }),
+        ),
+        (
             "a block twice",
             at("alice", |r| {
                 let copy = nth_last(r, "begin", 1).clone();

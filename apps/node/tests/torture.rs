@@ -369,6 +369,10 @@ fn whatever_happens_no_pad_is_used_twice_and_no_key_differs() {
     }
     link.kill(0);
     link.kill(1);
+    let [at_alice, at_bob] = NAMES.map(|name| link.setup.handed_over(name));
+    for (number, key) in &at_alice {
+        assert!(at_bob.get(number).is_none_or(|other| other == key), "block {number}");
+    }
     let audit = audit(&link.setup.path("alice"), &link.setup.path("bob"), 384).unwrap();
     let tags = link.proxy.tags.lock().unwrap();
     println!(

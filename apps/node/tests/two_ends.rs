@@ -23,6 +23,28 @@ fn two_processes_end_with_equal_keys() {
     assert!(audit.passed(), "{audit:?}");
     assert_eq!(audit.released, [20, 20, 20]);
     assert!(audit.groups > 20);
+    let handed = setup.handed_over("alice");
+    assert!(handed.len() == 20 && handed == setup.handed_over("bob"));
+    let bytes: usize = handed.values().map(Vec::len).sum();
+    assert!(bytes as u64 <= alice.key_bits / 8 && bytes as u64 + 20 > alice.key_bits / 8);
+    let mark = std::fs::read_to_string(setup.path("alice-keys/SIMULATED")).unwrap();
+    assert!(mark.contains("simulated quantum link"), "{mark}");
+}
+
+/// A file that is there is another link's, or was put there by hand: nothing is written over it, and the end says so.
+#[test]
+fn a_key_file_that_is_there_is_not_written_over() {
+    let setup = Setup::new(8192);
+    std::fs::create_dir_all(setup.path("bob-keys")).unwrap();
+    std::fs::write(setup.path("bob-keys/0.key"), "another link's").unwrap();
+    let bob = setup.start("bob", "--listen", "0");
+    let mut alice = setup.start("alice", "--connect", "1");
+    let output = common::output(bob);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("0.key"), "{said}");
+    assert!(said.contains("the file exists already"), "{said}");
+    let _ = alice.kill();
+    assert_eq!(setup.handed_over("bob")[&0], b"another link's");
 }
 
 #[test]
@@ -54,6 +76,15 @@ fn killed_at_random_no_key_differs_and_no_pad_is_used_twice() {
     // The last block may be known to one end only.
     assert!(audit.released[0] - audit.released[2] <= u64::from(kills) + 1);
     assert!(audit.released[1] - audit.released[2] <= 1);
+    // What both have handed over is the same; a kill may lose one key to an access point.
+    let [at_alice, at_bob] = ["alice", "bob"].map(|role| setup.handed_over(role));
+    for (number, key) in &at_alice {
+        assert!(at_bob.get(number).is_none_or(|other| other == key), "block {number}");
+    }
+    for (end, handed) in [(0, &at_alice), (1, &at_bob)] {
+        let lost = audit.released[end] - handed.len() as u64;
+        assert!(lost <= u64::from(kills) + 2, "{lost} of {}", audit.released[end]);
+    }
 }
 
 #[test]

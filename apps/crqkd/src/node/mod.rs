@@ -23,6 +23,7 @@ use crqkd_keys::{Forgetful, Store};
 use crqkd_node::air::Address;
 use crqkd_node::bounded;
 use crqkd_node::number::at_most_processors;
+use crqkd_node::qkd::SIMULATED;
 use crqkd_node::radio::{RadioSpec, open_radio};
 use crqkd_node::store::JournalStore;
 use crqkd_recording::{Datatype, RunWriter};
@@ -121,6 +122,7 @@ fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
         begin: begin(role, vec![(0, quantum.groups)], scenario.groups),
     })?;
     let mut report = NodeReport::new(role, scenario, spec, seed);
+    report.simulated |= quantum.simulated;
     let running = assembly.start(open.progress)?;
     let monitor = running.monitor();
     let feeding = match quantum.drops {
@@ -155,6 +157,8 @@ struct Quantum {
     groups: Vec<crqkd_keys::Group>,
     drops: Option<Drops>,
     store: Box<dyn Store + Send>,
+    /// It comes from a simulated link.
+    simulated: bool,
 }
 
 impl Settings {
@@ -203,8 +207,7 @@ impl Settings {
             self.wire.is_none() || kind == Kind::Qap,
             "{role} is no access point and has no --wire"
         );
-        let hardware = matches!(&self.radio, RadioSpec::Soapy(arguments)
-            if !arguments.split(',').any(|argument| argument == "driver=crqkd"));
+        let hardware = matches!(self.radio, RadioSpec::Soapy(_)) && !self.radio.is_simulated();
         ensure!(
             !hardware || self.scenario.forwarding.discard_windows > 0,
             "gains and oscillators of a device settle in the first windows: set discard_windows = 1 or more in \
@@ -217,11 +220,13 @@ impl Settings {
     fn quantum(&self) -> Result<Quantum> {
         let (scenario, role) = (&self.scenario, self.role);
         let (mut groups, mut drops) = (Vec::new(), None);
+        let mut simulated = self.seed.is_some() || self.radio.is_simulated();
         let mut store: Box<dyn Store + Send> = Box::new(Forgetful);
         match (role.radio(), &self.keys, self.seed) {
             (Kind::Qap, Some(_), Some(_)) => bail!("--keys and --seed exclude each other"),
             (Kind::Qap, Some(dir), None) => {
                 drops = Some(Drops::open(dir, scenario.otp.k, scenario.groups)?);
+                simulated |= dir.join(SIMULATED).exists();
                 let marks = dir.join("marks.jsonl");
                 ensure!(
                     marks.exists() || !has_claims(dir)?,
@@ -238,7 +243,7 @@ impl Settings {
             (_, Some(_), _) => bail!("{role} is no access point and has no --keys"),
             (_, None, _) => {}
         }
-        Ok(Quantum { groups, drops, store })
+        Ok(Quantum { groups, drops, store, simulated })
     }
 }
 

@@ -75,6 +75,10 @@ pub struct EndArgs {
     /// Start-up secret, the same at both ends (see `qkd secret`). The directory takes a copy, and the file is marked as used.
     #[arg(long, value_name = "FILE")]
     pub secret: PathBuf,
+    /// Write the bits of every released key that are for groups to this folder as well, as NUMBER.key: what an access point
+    /// takes as its `--keys`. Each key is handed over once, those of earlier runs without this option never.
+    #[arg(long, value_name = "DIR")]
+    pub deliver: Option<PathBuf>,
     /// Blocks to attempt before the link ends; 0 means no end.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0, 1_000_000_000))]
     pub blocks: u64,

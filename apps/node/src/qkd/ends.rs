@@ -168,7 +168,10 @@ impl End {
         std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         let secret = secret::take(dir, &args.secret, own)?;
         let named = (&secret.id[..], secret.pads());
-        let state = KeyState::open(dir, named, own, args.reserve_tags, &rule)?;
+        let mut state = KeyState::open(dir, named, own, args.reserve_tags, &rule)?;
+        if let Some(folder) = &args.deliver {
+            state.deliver_to(folder)?;
+        }
         let report = EndReport { simulated: true, ..EndReport::default() };
         let secret = Arc::new(secret);
         let calls = args.connect.is_some();

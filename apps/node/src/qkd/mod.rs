@@ -17,6 +17,7 @@
 //! | `greeting` | whether the two ends fit together, and who tags first |
 //! | `ends`, `source`, `fibre` | the course of a block |
 //! | `state`, `record` | what is durable |
+//! | `outlet` | how keys reach an access point |
 //! | `audit` | what the files of both ends say together |
 
 mod args;
@@ -26,6 +27,7 @@ mod fibre;
 mod greeting;
 mod handshake;
 mod line;
+mod outlet;
 mod record;
 mod secret;
 mod simulate;
@@ -36,6 +38,7 @@ pub use args::{EndArgs, LinkArgs, SecretArgs, SimulateArgs};
 pub use audit::{Audit, Finding, audit};
 pub use ends::{EndReport, run_alice, run_bob};
 pub use fibre::PhotonBlock;
+pub use outlet::SIMULATED;
 pub use record::Ledger;
 pub use secret::{MIN_SECRET_BYTES, write_secret};
 pub use simulate::{SimulatedPoint, plot, simulate};

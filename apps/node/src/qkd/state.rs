@@ -11,6 +11,7 @@ use crqkd_quantum::decoy::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::outlet::Outlet;
 use super::record::Ledger;
 use crate::journal::{Journal, storage, sync_folder};
 use crate::key_store::KeyFile;
@@ -58,6 +59,11 @@ pub enum QkdRecord {
     Held(Box<Ledger>),
     /// A key is authenticated at both ends.
     Released(Box<Ledger>),
+    /// A released key is about to be handed over to an access point, once: if the process dies now, the key is lost to it.
+    Delivered {
+        /// The block.
+        block: u64,
+    },
     /// A block gave no key.
     Burned {
         /// The block.
@@ -72,6 +78,8 @@ pub enum QkdRecord {
 pub struct KeyState {
     journal: Journal,
     keys: KeyFile,
+    /// Where released keys go, beside the file of keys.
+    outlet: Option<Outlet>,
     /// The pools.
     pub auth: Authenticator,
     end: LinkEnd,
@@ -135,6 +143,7 @@ impl KeyState {
         let mut state = Self {
             journal,
             keys,
+            outlet: None,
             auth,
             end,
             origins: replay.origins,
@@ -146,6 +155,15 @@ impl KeyState {
         sync_folder(&dir.join("journal.jsonl")).map_err(storage(dir, "syncing the folder"))?;
         state.journal.append(&[QkdRecord::Start(state.end.clone())])?;
         Ok(state)
+    }
+
+    /// From now on released keys are handed over to an access point, which reads this folder.
+    ///
+    /// # Errors
+    /// A folder that cannot be used.
+    pub(super) fn deliver_to(&mut self, folder: &Path) -> Result<()> {
+        self.outlet = Some(Outlet::open(folder)?);
+        Ok(())
     }
 
     /// The first block number that this end has not used.
@@ -242,8 +260,15 @@ impl KeyState {
     }
 
     fn finish(&mut self, key: SecretBits, ledger: Ledger) -> Result<()> {
-        let last = (ledger.block(), confirmation(&key));
-        self.journal.append(&[QkdRecord::Released(Box::new(ledger.clone()))])?;
+        let (block, last) = (ledger.block(), (ledger.block(), confirmation(&key)));
+        let released = QkdRecord::Released(Box::new(ledger.clone()));
+        match &self.outlet {
+            None => self.journal.append(&[released])?,
+            Some(outlet) => {
+                self.journal.append(&[released, QkdRecord::Delivered { block }])?;
+                outlet.write(&ledger, &key)?;
+            }
+        }
         refill(&mut self.auth, &mut self.origins, &key, &ledger)?;
         self.last_released = Some(last);
         self.released += 1;
@@ -351,6 +376,7 @@ impl Replay {
                 self.last_released = Some((ledger.block(), confirmation(key)));
                 self.released += 1;
             }
+            QkdRecord::Delivered { .. } => {}
             QkdRecord::Burned { block, .. } => {
                 drop(self.held.take_if(|held| held.block() == *block));
             }

@@ -1,6 +1,7 @@
 //! A quantum link of two processes, for tests.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -53,10 +54,23 @@ impl Setup {
             .args(["--timeout-s", &self.timeout_s.to_string()])
             .args(["--reserve-tags", "0"])
             .args([Path::new("--dir"), &self.path(role)])
+            .args([Path::new("--deliver"), &self.path(&format!("{role}-keys"))])
             .args([Path::new("--secret"), &self.path("secret")])
             .args([Path::new("--link"), &self.path("link.toml")])
             .stdin(Stdio::null());
         command
+    }
+
+    /// What an end has handed over to its access point, by number.
+    pub fn handed_over(&self, role: &str) -> BTreeMap<u64, Vec<u8>> {
+        let entries = std::fs::read_dir(self.path(&format!("{role}-keys"))).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let keys = paths.filter(|path| path.extension().is_some_and(|ending| ending == "key"));
+        keys.map(|path| {
+            let number = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+            (number, std::fs::read(path).unwrap())
+        })
+        .collect()
     }
 
     pub fn start(&self, role: &str, how: &str, blocks: &str) -> Child {

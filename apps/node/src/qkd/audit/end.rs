@@ -140,6 +140,7 @@ impl EndFiles {
                 }
                 self.released.insert(block, Ledger::clone(ledger));
             }
+            QkdRecord::Delivered { block } => self.outcome(*block, "handed over", findings),
             QkdRecord::Burned { block, .. } => {
                 self.outcome(*block, "given up", findings);
                 drop(self.held.take_if(|held| held.block() == *block));
@@ -156,7 +157,12 @@ impl EndFiles {
             return;
         };
         let before = std::mem::replace(outcome, then);
-        if !matches!((before, then), ("under way", _) | ("held", "released" | "given up")) {
+        if !matches!(
+            (before, then),
+            ("under way", "held" | "released" | "given up")
+                | ("held", "released" | "given up")
+                | ("released", "handed over")
+        ) {
             findings.push(Finding::TwoOutcomes { end, block, before, then });
         }
     }
