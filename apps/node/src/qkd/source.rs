@@ -164,6 +164,7 @@ mod tests {
                 listen: None,
                 dir: Default::default(),
                 secret: Default::default(),
+                deliver: None,
                 blocks,
                 pregenerate,
                 reserve_tags: 0,
