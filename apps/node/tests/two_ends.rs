@@ -44,6 +44,7 @@ fn a_key_file_that_is_there_is_not_written_over() {
     assert!(!output.status.success() && said.contains("0.key"), "{said}");
     assert!(said.contains("the file exists already"), "{said}");
     let _ = alice.kill();
+    let _ = alice.wait();
     assert_eq!(setup.handed_over("bob")[&0], b"another link's");
 }
 
