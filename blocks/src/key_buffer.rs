@@ -1,9 +1,9 @@
 //! The secret material of a station.
 
-use crate::desk::{Desk, Done};
 use crate::envelope::{holds, pack, unpack};
 use crate::hooks::Hooks;
 use crate::messages::{Began, Begin, Opened, Pads, Reply};
+use crqkd_forwarding::desk::{Desk, Done};
 use futuresdr::runtime::dev::prelude::*;
 
 /// Holds the groups and the channel key of a station and gives them out once; a shell on
@@ -77,7 +77,9 @@ impl KeyBuffer {
         let done = if holds::<Reply>(&message) {
             Done::Reply(unpack(&message)?)
         } else if holds::<Pads>(&message) {
-            self.desk.pads(unpack(&message)?)
+            let Pads { ticket, epoch, window, soft } = unpack(&message)?;
+            let (bits, llr) = soft.into_parts();
+            self.desk.pads(ticket, (epoch, window), bits, llr)
         } else {
             self.desk.work(self.hooks.watch(unpack(&message).map_err(Into::into))?)
         };

@@ -30,7 +30,6 @@
 //! ```
 
 pub mod channel_estimator;
-pub mod desk;
 pub mod envelope;
 pub mod hooks;
 pub mod iq;
@@ -46,7 +45,6 @@ pub mod synchronizer;
 pub mod tap;
 pub mod time_tag;
 pub mod transceiver;
-pub mod windows;
 
 pub use channel_estimator::ChannelEstimator;
 pub use hooks::Hooks;

@@ -9,14 +9,14 @@
 //! ```
 
 use crqkd_air::medium::{AirTime, Promises};
-use crqkd_bits::SecretBits;
 use crqkd_channel_key::SoftBits;
-use crqkd_forwarding::{
-    Answer, Direction, Event, Job, Received, RxFrame, Ticket, TxFrame, WireMessage,
-};
-use crqkd_keys::{Epoch, Group, GroupId, KeyId, Pad, PairId, ProbeId, QapId, WindowId};
-use crqkd_otp::Attempts;
+use crqkd_forwarding::{Direction, Event, RxFrame, Ticket, TxFrame, WireMessage};
+use crqkd_keys::{Epoch, Group, GroupId, ProbeId, QapId, WindowId};
 use crqkd_sounding::{Estimate, Frame, Header, OddTone};
+
+pub use crqkd_forwarding::desk::{
+    Decryption, Encryption, FinalKey, Opened, OpenedGroup, Reply, Work,
+};
 
 /// Frames that the synchronizer has found.
 #[derive(Debug)]
@@ -101,24 +101,6 @@ pub struct ProbeData {
     pub estimate: Estimate,
 }
 
-/// A piece of work under its ticket.
-#[derive(Debug)]
-pub struct Work {
-    /// Number that the answer must carry.
-    pub ticket: Ticket,
-    /// The work.
-    pub job: Job,
-}
-
-/// The answer to a piece of work.
-#[derive(Debug)]
-pub struct Reply {
-    /// Number of the work that this belongs to.
-    pub ticket: Ticket,
-    /// The answer.
-    pub answer: Answer,
-}
-
 /// Channel key of a window on its way into the key buffer.
 #[derive(Debug)]
 pub struct Pads {
@@ -130,45 +112,6 @@ pub struct Pads {
     pub window: WindowId,
     /// Bits of channel key with their reliabilities.
     pub soft: SoftBits,
-}
-
-/// A group on its way under a pad.
-#[derive(Debug)]
-pub struct Encryption {
-    /// Number of the work that this belongs to.
-    pub ticket: Ticket,
-    /// A copy of the group.
-    pub group: Group,
-    /// The pad, for this one use.
-    pub pad: Pad,
-}
-
-/// A ciphertext with the pad to open it.
-#[derive(Debug)]
-pub struct Decryption {
-    /// Number of the work that this belongs to.
-    pub ticket: Ticket,
-    /// The group inside.
-    pub group: GroupId,
-    /// The ciphertext as it came off the air: bits, or log-likelihood ratios.
-    pub received: Received,
-    /// One's own pad, for this one use.
-    pub pad: Pad,
-    /// What earlier attempts at the same group left.
-    pub earlier: Option<Attempts>,
-}
-
-/// What came of a [`Decryption`].
-#[derive(Debug)]
-pub struct Opened {
-    /// Number of the work that this belongs to.
-    pub ticket: Ticket,
-    /// The group, if its check holds.
-    pub group: Option<Group>,
-    /// Pad bits that were corrected.
-    pub corrected: u32,
-    /// What the next attempt can be combined with, when this one failed.
-    pub again: Option<Attempts>,
 }
 
 /// What a role begins with, posted to its key buffer once the flowgraph runs.
@@ -198,21 +141,6 @@ pub struct TimedEvent {
     pub event: Event,
 }
 
-/// A key for the user's programs.
-#[derive(Debug)]
-pub struct FinalKey {
-    /// Its name, equal at both users.
-    pub key: KeyId,
-    /// The two users.
-    pub pair: PairId,
-    /// Number of the block it was made of.
-    pub block: u32,
-    /// The block's groups.
-    pub groups: Vec<GroupId>,
-    /// The key.
-    pub bits: SecretBits,
-}
-
 /// Bits of a window for the referee of a simulation, who sees all sides.
 #[derive(Debug)]
 pub struct WindowBits {
@@ -226,13 +154,4 @@ pub struct WindowBits {
     pub kept: Vec<u16>,
     /// A copy of the bits.
     pub soft: SoftBits,
-}
-
-/// A group that was opened, for the referee of a simulation.
-#[derive(Debug)]
-pub struct OpenedGroup {
-    /// A copy of the group.
-    pub group: Group,
-    /// Pad bits that were corrected.
-    pub corrected: u32,
 }

@@ -3,8 +3,7 @@
 use crate::envelope::{holds, pack, unpack};
 use crate::hooks::Hooks;
 use crate::messages::{Pads, ProbeData, Reply, WindowBits, Work};
-use crate::windows::Windows;
-use crqkd_channel_key::{ChannelKeyConfig, ConfigError, SoftBits};
+use crqkd_channel_key::{ChannelKeyConfig, ConfigError, SoftBits, Windows};
 use crqkd_forwarding::{Answer, Direction, Job};
 use futuresdr::runtime::dev::prelude::*;
 

@@ -2,7 +2,6 @@
 
 use crqkd_air::medium::{AirTime, Promises};
 use crqkd_bits::{BitString, PolyHash64, SecretBits, Toeplitz};
-use crqkd_blocks::desk::{Desk, Done};
 use crqkd_blocks::envelope::{holds, pack, unpack};
 use crqkd_blocks::messages::*;
 use crqkd_blocks::radio::file::{Chunk, FileRadio};
@@ -11,6 +10,7 @@ use crqkd_blocks::time_tag::{last_tag, stretches, time_tag};
 use crqkd_blocks::transceiver::Tee;
 use crqkd_blocks::*;
 use crqkd_channel_key::{ChannelKeyConfig, SoftBits};
+use crqkd_forwarding::desk::{Desk, Done};
 use crqkd_forwarding::*;
 use crqkd_keys::{
     Epoch, Group, GroupId, KeyId, MemoryStore, Pad, PadRef, PairId, ProbeId, QapId, Record, UserId,
@@ -518,7 +518,8 @@ fn attempts_at_a_group_add_up_until_it_is_opened_or_given_up() {
         let sent = here.encrypt(&group(2), Pad::uniform(vec![], pad, 1.0)).unwrap();
         let (ticket, epoch, window) = (Ticket(number.into()), Epoch(3), WindowId(number));
         let soft = SoftBits { bits: own.into(), llr: vec![0.5; 256].into() };
-        desk.pads(Pads { ticket, epoch, window, soft });
+        let (bits, llr) = soft.into_parts();
+        desk.pads(ticket, (epoch, window), bits, llr);
         let pad = vec![PadRef { epoch, window, start: 0, len: 256 }];
         let job =
             Job::Decrypt { group: GroupId(2), attempt: number as u8, pad, received: sent.into() };

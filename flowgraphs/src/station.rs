@@ -4,7 +4,6 @@ use crate::config::{FlowgraphError, SystemConfig};
 use crate::role::Role;
 use async_channel::Sender;
 use crqkd_air::Radio as Kind;
-use crqkd_blocks::desk::Desk;
 use crqkd_blocks::messages::{FinalKey, OpenedGroup, ProbeData, TimedEvent, WindowBits};
 use crqkd_blocks::radio::{Radio, RadioTx};
 use crqkd_blocks::transceiver::Tee;
@@ -12,6 +11,7 @@ use crqkd_blocks::{
     ChannelEstimator, Hooks, KeyBuffer, PolarOtp, Protocol, Quantizer, Sounder, Synchronizer, Tap,
     Transceiver, View,
 };
+use crqkd_forwarding::desk::Desk;
 use crqkd_forwarding::{
     Eve, EveConfig, Peer, Plan, Qap, QapConfig, Sequencer, Station, User, UserConfig, WireMessage,
 };

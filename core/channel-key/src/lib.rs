@@ -36,6 +36,7 @@
 //!
 //! - [`FeatureMap`]: what is quantised ([`LogAmplitude`], the paper's; [`RealPassthrough`]).
 //! - [`Quantizer`]: how ([`MedianQuantizer`], one bit, with [`llr_of_bit`] behind it).
+//! - [`Windows`]: measurements by window and direction, until both ends have agreed on those that count.
 //! - [`KdrCount`], [`FeatureKdr`]: disagreement, with intervals; [`RawCount`], [`CorrectedCount`]: bits by what has been
 //!   done to them.
 //! - [`keygen`]: the whole thing on measurements of one's own.
@@ -47,6 +48,7 @@ mod kdr;
 pub mod keygen;
 mod quantizer;
 mod soft;
+mod windows;
 
 pub use config::{ChannelKeyConfig, ConfigError};
 pub use counts::{CorrectedCount, RawCount};
@@ -55,3 +57,4 @@ pub use kdr::{FeatureKdr, Interval, KdrCount, LengthMismatch, clustered_interval
 pub use num_complex::Complex32;
 pub use quantizer::{MedianQuantizer, QuantizeError, Quantizer, SoftBits, Thresholds};
 pub use soft::{llr_of_bit, ln_normal_cdf, rho_from_kdr};
+pub use windows::Windows;

@@ -48,6 +48,7 @@ mod block;
 mod check;
 mod codec;
 mod config;
+pub mod desk;
 mod eve;
 mod frame;
 mod message;

@@ -45,7 +45,7 @@ fn go(config: ForwardingConfig, conditions: Conditions, seed: u64, schedule: u64
 fn assert_everything_is_accounted_for(network: &Network) {
     for user in [ALICE, BOB] {
         let balance = network.user(user).balance();
-        let buffered: u64 = network.nodes[user].buffer.len() as u64 * 256;
+        let buffered: u64 = network.nodes[user].desk.buffer().len() as u64 * 256;
         assert!(balance.holds() && balance.in_flight == buffered, "{balance:?} {buffered}");
     }
     for qap in [QAP1, QAP2] {

@@ -264,7 +264,7 @@ fn a_silent_qap_is_a_lost_link_and_the_other_user_is_told() {
     assert_eq!(network.assert_equal_keys(), 0);
     for user in [ALICE, BOB] {
         assert_eq!(network.user(user).balance().in_flight, 0);
-        assert_eq!(network.nodes[user].buffer.len(), 0, "groups are wiped");
+        assert_eq!(network.nodes[user].desk.buffer().len(), 0, "groups are wiped");
     }
 }
 

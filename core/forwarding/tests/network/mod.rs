@@ -9,7 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crqkd_bits::{BitString, PolyHash64, SecretBits, Toeplitz};
+use crqkd_bits::{BitString, PolyHash64, SecretBits};
+use crqkd_forwarding::desk::{Decryption, Desk, Done, Encryption, FinalKey, Opened, Reply, Work};
 use crqkd_forwarding::*;
 use crqkd_keys::*;
 use rand::seq::SliceRandom;
@@ -132,7 +133,7 @@ impl Station for Role {
 pub struct Node {
     pub sequencer: Sequencer<Role>,
     pub store: MemoryStore,
-    pub buffer: KeyBuffer,
+    pub desk: Desk,
     pub events: Vec<(AirTime, Event)>,
     pub keys: BTreeMap<KeyId, SecretBits>,
     /// Frames on the air towards this radio.
@@ -237,7 +238,8 @@ impl Network {
         for &id in &groups {
             let bits = BitString::random(&mut rng, self.plan.config.group_bits as usize);
             for &qap in qaps {
-                self.nodes[qap].buffer.insert(Group { id, bits: bits.clone().into() }).unwrap();
+                let group = Group { id, bits: bits.clone().into() };
+                self.nodes[qap].desk.supply(vec![group]).unwrap();
             }
             self.groups.insert(id, bits);
         }
@@ -431,89 +433,92 @@ impl Network {
         while !self.nodes[index].jobs.is_empty() && (all || self.schedule.random_bool(0.7)) {
             let (ticket, job) = self.nodes[index].jobs.remove(0);
             let answered = job.key().is_some();
-            let answer = self
-                .do_job(index, job)
-                .unwrap_or_else(|error| Answer::Failed { reason: error.to_string() });
-            if answered {
-                self.nodes[index].sequencer.answer(ticket, answer).unwrap();
+            match self.do_job(index, Work { ticket, job }) {
+                Some(reply) if answered => {
+                    self.nodes[index].sequencer.answer(ticket, reply.answer).unwrap();
+                }
+                reply => assert_eq!(reply.is_some(), answered),
             }
             worked = true;
         }
         worked || !self.nodes[index].jobs.is_empty()
     }
 
-    fn do_job(&mut self, index: usize, job: Job) -> Result<Answer, KeysError> {
-        Ok(match job {
+    /// What the quantizer, the desk and the codec do together.
+    fn do_job(&mut self, index: usize, work: Work) -> Option<Reply> {
+        let done = match &work.job {
             Job::Derive { epoch, window, kept } => {
-                let bits = self.channel_key(index, window, &kept);
-                let len = bits.len();
-                self.nodes[index].buffer.pads.insert(epoch, window, bits.into(), vec![1.0; len])?;
-                Answer::Derived { bits: len as u32 }
+                let bits = self.channel_key(index, *window, kept);
+                let llr = vec![1.0; bits.len()];
+                self.nodes[index].desk.pads(work.ticket, (*epoch, *window), bits.into(), llr)
             }
-            Job::Encrypt { group, attempt: _, pad } => {
-                self.encryptions += 1;
-                for place in &pad {
-                    for used in &self.pad_bits_used {
-                        assert!(
-                            used.0 != index || !used.1.overlaps(place),
-                            "{place} masks two things"
-                        );
-                    }
-                    self.pad_bits_used.insert((index, *place));
+            Job::DropWindow { .. } => Done::Nothing,
+            Job::Encrypt { pad, .. } => {
+                self.check_pad(index, pad);
+                self.nodes[index].desk.work(work)
+            }
+            _ => self.nodes[index].desk.work(work),
+        };
+        match done {
+            Done::Reply(reply) => Some(reply),
+            Done::Encrypt(encryption) => Some(encrypt(encryption)),
+            Done::Decrypt(decryption) => {
+                let opened = self.decrypt(index, decryption);
+                match self.nodes[index].desk.opened(opened).0 {
+                    Done::Reply(reply) => Some(reply),
+                    other => panic!("{other:?}"),
                 }
-                let node = &mut self.nodes[index];
-                let pad = node.buffer.pads.take(&pad)?;
-                let mut ciphertext = codeword(node.buffer.group(group)?.expose(), pad.len());
-                ciphertext.xor_assign(pad.bits().expose()).unwrap();
-                Answer::Encrypted { ciphertext }
             }
-            Job::Decrypt { group, attempt: _, pad, received } => {
-                let pad = self.nodes[index].buffer.pads.take(&pad)?;
-                let mut word = match received {
-                    Received::Exact(bits) => bits,
-                    Received::Soft(llrs) => llrs.iter().map(|llr| *llr < 0.0).collect(),
-                };
-                word.xor_assign(pad.bits().expose()).unwrap();
-                let truth = &self.groups[&group];
-                let wrong = codeword(truth, word.len()).hamming_distance(&word).unwrap();
-                let ok = wrong as f64 <= CORRECTABLE * word.len() as f64;
-                let user = USERS[index / 3];
-                let mistaken = index % 3 == 1 && self.conditions.wrong_at.contains(&(user, group));
-                if ok && index % 3 == 2 {
-                    self.cracked += 1;
-                } else if ok {
-                    let mut bits = truth.clone();
-                    if mistaken {
-                        bits.set(5, !bits[5]);
-                    }
-                    self.nodes[index].buffer.insert(Group { id: group, bits: bits.into() })?;
-                }
-                Answer::Decrypted { ok, corrected: wrong as u32 }
+            Done::Key(reply, key) => {
+                self.check_key(index, key);
+                Some(reply)
             }
-            Job::TagBlock { block: _, groups, hash_key } => {
-                let joined = self.nodes[index].buffer.join(&groups)?;
-                Answer::Tagged { tag: PolyHash64::new(hash_key).hash(joined.expose()) }
+            Done::Nothing => None,
+        }
+    }
+
+    /// No pad bit masks two things.
+    fn check_pad(&mut self, index: usize, pad: &[PadRef]) {
+        self.encryptions += 1;
+        for place in pad {
+            for used in &self.pad_bits_used {
+                assert!(used.0 != index || !used.1.overlaps(place), "{place} masks two things");
             }
-            Job::Release { key, groups, seed, len, .. } => {
-                let node = &mut self.nodes[index];
-                let joined = node.buffer.join(&groups)?;
-                let toeplitz = Toeplitz::new(seed.toeplitz, joined.len(), len).unwrap();
-                let bits = toeplitz.hash_secret(&joined).unwrap();
-                node.buffer.remove(&groups);
-                let fingerprint = bits.fingerprint();
-                assert!(node.keys.insert(key, bits).is_none(), "key {key} was released twice");
-                let recorded = node.store.history()?.iter().any(
-                    |record| matches!(record, Record::Key { key: recorded, .. } if *recorded == key),
-                );
-                assert!(recorded, "key {key} is released before it is durable");
-                Answer::Released { fingerprint }
-            }
-            Job::Wipe { groups } => {
-                self.nodes[index].buffer.remove(&groups);
-                Answer::Derived { bits: 0 }
-            }
-            Job::DropWindow { .. } => Answer::Derived { bits: 0 },
-        })
+            self.pad_bits_used.insert((index, *place));
+        }
+    }
+
+    fn decrypt(&mut self, index: usize, decryption: Decryption) -> Opened {
+        let Decryption { ticket, group, received, pad, .. } = decryption;
+        let mut word = match received {
+            Received::Exact(bits) => bits,
+            Received::Soft(llrs) => llrs.iter().map(|llr| *llr < 0.0).collect(),
+        };
+        word.xor_assign(pad.bits().expose()).unwrap();
+        let truth = &self.groups[&group];
+        let wrong = codeword(truth, word.len()).hamming_distance(&word).unwrap();
+        let ok = wrong as f64 <= CORRECTABLE * word.len() as f64;
+        let user = USERS[index / 3];
+        let mut bits = truth.clone();
+        if index % 3 == 1 && self.conditions.wrong_at.contains(&(user, group)) {
+            bits.set(5, !bits[5]);
+        }
+        if ok && index % 3 == 2 {
+            self.cracked += 1;
+        }
+        let group = ok.then(|| Group { id: group, bits: bits.into() });
+        Opened { ticket, group, corrected: wrong as u32, again: None }
+    }
+
+    /// A key is released once, and is durable before.
+    fn check_key(&mut self, index: usize, key: FinalKey) {
+        let node = &mut self.nodes[index];
+        let name = key.key;
+        assert!(node.keys.insert(name, key.bits).is_none(), "key {name} was released twice");
+        let mut records = node.store.history().unwrap().into_iter();
+        let recorded =
+            records.any(|record| matches!(record, Record::Key { key, .. } if key == name));
+        assert!(recorded, "key {name} is released before it is durable");
     }
 
     /// Channel key: shared random bits at the QAP, with errors at the user, unrelated ones at Eve.
@@ -612,10 +617,11 @@ impl Network {
 
 impl Node {
     fn new(role: Role, plan: &Plan, peers: &[QapId], start: AirTime) -> Self {
+        let keep = !matches!(role, Role::Eve(_));
         Self {
             sequencer: Sequencer::new(role, plan, peers, start),
             store: MemoryStore::new(),
-            buffer: KeyBuffer::new(4096, plan.config.pad_windows as usize + 16),
+            desk: Desk::new(4096, plan.config.pad_windows as usize + 16, keep),
             events: Vec::new(),
             keys: BTreeMap::new(),
             air: Vec::new(),
@@ -627,6 +633,13 @@ impl Node {
 
 fn llr(bit: bool) -> f32 {
     if bit { -4.0 } else { 4.0 }
+}
+
+fn encrypt(encryption: Encryption) -> Reply {
+    let Encryption { ticket, group, pad } = encryption;
+    let mut ciphertext = codeword(group.bits.expose(), pad.len());
+    ciphertext.xor_assign(pad.bits().expose()).unwrap();
+    Reply { ticket, answer: Answer::Encrypted { ciphertext } }
 }
 
 /// An ideal code: the group and a public function of it.

@@ -1,11 +1,10 @@
 //! The measurements of the windows that are not closed yet, by direction.
 
-use crqkd_bits::{BitString, SecretBits};
-use crqkd_channel_key::{
+use crate::{
     ChannelKeyConfig, ConfigError, FeatureMap, LogAmplitude, MedianQuantizer, Quantizer, SoftBits,
 };
-use crqkd_forwarding::Direction;
-use crqkd_keys::{Epoch, WindowId};
+use crqkd_bits::{BitString, SecretBits};
+use crqkd_ids::{Direction, Epoch, WindowId};
 use num_complex::Complex32;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;

@@ -1,14 +1,99 @@
-//! The work on a station's secret material: what the key buffer block does with each message.
+//! The work on a station's secret material: what becomes of each [`Job`] that a [`Station`](crate::Station) hands out.
+//!
+//! ```text
+//!  Work ──> Desk ──Encryption, Decryption──> codec ──Opened, Reply──> Desk ──Reply──> station
+//!             └──FinalKey──> the user's programs
+//! ```
 
-use crate::messages::{Decryption, Encryption, FinalKey, Opened, OpenedGroup, Pads, Reply, Work};
-use crqkd_bits::{PolyHash64, Toeplitz};
-use crqkd_forwarding::{Answer, Job, Ticket};
-use crqkd_keys::{Group, GroupId, KeyBuffer};
+use crate::{Answer, Job, Received, Ticket};
+use crqkd_bits::{PolyHash64, SecretBits, Toeplitz};
+use crqkd_keys::{Epoch, Group, GroupId, KeyBuffer, KeyId, Pad, PairId, WindowId};
 use crqkd_otp::Attempts;
 use std::collections::BTreeMap;
 
 /// Groups whose failed attempts are kept at most.
 const MAX_ATTEMPTS: usize = 64;
+
+/// A piece of work under its ticket.
+#[derive(Debug)]
+pub struct Work {
+    /// Number that the answer must carry.
+    pub ticket: Ticket,
+    /// The work.
+    pub job: Job,
+}
+
+/// The answer to a piece of work.
+#[derive(Debug)]
+pub struct Reply {
+    /// Number of the work that this belongs to.
+    pub ticket: Ticket,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// A group on its way under a pad.
+#[derive(Debug)]
+pub struct Encryption {
+    /// Number of the work that this belongs to.
+    pub ticket: Ticket,
+    /// A copy of the group.
+    pub group: Group,
+    /// The pad, for this one use.
+    pub pad: Pad,
+}
+
+/// A ciphertext with the pad to open it.
+#[derive(Debug)]
+pub struct Decryption {
+    /// Number of the work that this belongs to.
+    pub ticket: Ticket,
+    /// The group inside.
+    pub group: GroupId,
+    /// The ciphertext as it came off the air: bits, or log-likelihood ratios.
+    pub received: Received,
+    /// One's own pad, for this one use.
+    pub pad: Pad,
+    /// What earlier attempts at the same group left.
+    pub earlier: Option<Attempts>,
+}
+
+/// What came of a [`Decryption`].
+#[derive(Debug)]
+pub struct Opened {
+    /// Number of the work that this belongs to.
+    pub ticket: Ticket,
+    /// The group, if its check holds.
+    pub group: Option<Group>,
+    /// Pad bits that were corrected.
+    pub corrected: u32,
+    /// What the next attempt can be combined with, when this one failed.
+    pub again: Option<Attempts>,
+}
+
+/// A key for the user's programs.
+#[derive(Debug)]
+pub struct FinalKey {
+    /// Its name, equal at both users.
+    pub key: KeyId,
+    /// The two users.
+    pub pair: PairId,
+    /// Number of the block it was made of.
+    pub block: u32,
+    /// The block's groups.
+    pub groups: Vec<GroupId>,
+    /// The key.
+    pub bits: SecretBits,
+}
+
+/// A group that was opened, for the referee of a simulation.
+#[derive(Debug)]
+pub struct OpenedGroup {
+    /// A copy of the group.
+    pub group: Group,
+    /// Pad bits that were corrected.
+    pub corrected: u32,
+}
 
 /// What comes of a piece of work.
 #[derive(Debug)]
@@ -52,12 +137,17 @@ impl Desk {
         groups.into_iter().try_for_each(|group| self.buffer.insert(group))
     }
 
-    /// Stores channel key.
-    pub fn pads(&mut self, pads: Pads) -> Done {
-        let (bits, llr) = pads.soft.into_parts();
+    /// Stores the channel key of a window, a log-likelihood ratio a bit, and answers the work that asked for it.
+    pub fn pads(
+        &mut self,
+        ticket: Ticket,
+        (epoch, window): (Epoch, WindowId),
+        bits: SecretBits,
+        llr: Vec<f32>,
+    ) -> Done {
         let len = bits.len() as u32;
-        let stored = self.buffer.pads.insert(pads.epoch, pads.window, bits, llr);
-        reply(pads.ticket, stored.map(|()| Answer::Derived { bits: len }).map_err(Into::into))
+        let stored = self.buffer.pads.insert(epoch, window, bits, llr);
+        reply(ticket, stored.map(|()| Answer::Derived { bits: len }).map_err(Into::into))
     }
 
     /// Does a piece of work, or prepares it for the codec.
