@@ -59,7 +59,7 @@ impl Outlet {
                 ErrorKind::FileExists => io::ErrorKind::AlreadyExists,
                 _ => io::ErrorKind::Other,
             };
-            let source = io::Error::new(kind, error.to_string());
+            let source = io::Error::new(kind, error.kind.to_string());
             StorageError { path, what: "handing over a key", source }.into()
         })
     }
