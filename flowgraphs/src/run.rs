@@ -163,7 +163,11 @@ impl Running {
         let blocks = begins.iter().map(|(block, _)| *block);
         let key_buffers = members.iter().map(|(role, _)| *role).zip(blocks).collect();
         for (block, begin) in begins {
-            Runtime::block_on(handle.post(block, "begin", pack(begin)))?;
+            match Runtime::block_on(handle.post(block, "begin", pack(begin))) {
+                Err(error @ Error::InvalidMessagePort(..)) => return Err(error.into()),
+                // A radio whose air was stopped may have ended the flowgraph already: `wait` tells why.
+                Ok(()) | Err(_) => {}
+            }
         }
         let (end, ended) = async_channel::bounded(1);
         let notices = noticed.clone();

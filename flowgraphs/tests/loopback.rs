@@ -4,9 +4,16 @@
 mod common;
 
 use common::{run, small, supply};
-use crqkd_flowgraphs::{LoopbackConfig, Notice, Role, RunOptions, loopback, simulated};
-use crqkd_forwarding::{CipherMode, Ending};
+use crqkd_air::RESPONSE_SAMPLES;
+use crqkd_blocks::radio::air::VirtualAir;
+use crqkd_flowgraphs::{
+    Assembly, LoopbackConfig, Notice, Role, RunOptions, Seat, begin, join_all, loopback, simulated,
+    simulated_rng,
+};
+use crqkd_forwarding::{CipherMode, Ending, WireMessage};
+use crqkd_keys::Forgetful;
 use crqkd_otp::{CiphertextMode, Decision};
+use std::sync::Arc;
 
 #[test]
 fn alice_and_bob_end_with_the_same_key_and_eve_with_none() {
@@ -22,6 +29,26 @@ fn alice_and_bob_end_with_the_same_key_and_eve_with_none() {
     assert!(shown.endings.values().all(|ending| *ending == Ending::Done), "{:?}", shown.endings);
     let another = run(small(2));
     assert_ne!(&another.keys[&Role::Alice], alice);
+}
+
+/// An air that is stopped while its roles start: the flowgraph may be over before it is told what to begin with.
+#[test]
+fn a_run_whose_radios_have_left_ends_without_an_error() {
+    let config = small(1);
+    for _ in 0..50 {
+        let air = VirtualAir::<WireMessage>::new(RESPONSE_SAMPLES);
+        let options = RunOptions::default();
+        let mut assembly = Assembly::new(&config.system, &options).unwrap();
+        for (role, radio) in join_all(&air, &[Role::Alice], simulated(&config).unwrap()) {
+            let tx = radio.handle();
+            tx.leave();
+            let (rng, store) = (simulated_rng(1, role), Box::new(Forgetful));
+            let begin = begin(role, Vec::new(), config.groups);
+            assembly.add(Seat { role, tx, radio, rng, store, begin }).unwrap();
+        }
+        let running = assembly.start(Arc::new(air)).unwrap();
+        assert_eq!(running.wait(|_, _| ()).unwrap().roles().len(), 1);
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Recorder {
         Ok(Recorder { thread })
     }
 
-    /// Waits until everything is written.
+    /// Waits until everything is written. A radio that received nothing has no recording.
     pub(crate) fn finish(self) -> Result<Vec<Member>> {
         self.thread.join().map_err(|_| anyhow!("the recorder has died"))?
     }
@@ -85,7 +85,8 @@ fn record(mut tracks: BTreeMap<u16, Track>, captures: &Receiver<Capture>) -> Res
             })?;
         }
     }
-    tracks.into_values().map(|track| track.writer.finish().context("recording")).collect()
+    let heard = tracks.into_values().filter(|track| !track.writer.is_empty());
+    heard.map(|track| track.writer.finish().context("recording")).collect()
 }
 
 impl Track {

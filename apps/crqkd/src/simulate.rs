@@ -154,6 +154,7 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome> {
     let recorder = Recorder::start(&writer, &roles, datatype, &scenario, captures)?;
     let finished = watch(running, &scenario, |role, notice| referee.note(role, notice));
     let members = recorder.finish()?;
+    ensure!(!members.is_empty(), "nothing was received: there is no recording");
     let finished = finished?;
     let verdict = referee.verdict()?;
     report.fill(&verdict, &finished)?;

@@ -319,6 +319,10 @@ fn recorded(
     // A recording is worth the time that it takes to reach the disk, also after Ctrl-C.
     let _saving = crqkd_node::stop::saving();
     let members = recorder.finish()?;
+    if members.is_empty() {
+        note(format_args!("{} received nothing: there is no recording", report.role));
+        return finished;
+    }
     let mut fields = Map::new();
     fields.insert("scenario".into(), scenario.name.clone().into());
     fields.insert("seed".into(), report.seed.into());

@@ -149,13 +149,18 @@ impl RecordingWriter {
         self.annotations.write(format!("{line}\n").as_bytes())
     }
 
+    /// Nothing was written so far.
+    pub fn is_empty(&self) -> bool {
+        self.current.index + self.current.len == 0
+    }
+
     /// Completes both files; a recording without a sample is an error and leaves none.
     pub fn finish(self) -> Result<Member, RecordingError> {
-        let samples = self.current.index + self.current.len;
-        if samples == 0 {
+        if self.is_empty() {
             let kind = ErrorKind::Empty { expected: "at least one sample to be recorded".into() };
             return Err(RecordingError::new(&self.data_path, kind));
         }
+        let samples = self.current.index + self.current.len;
         let path = self.meta_path;
         let data_sha512 = self.data.sha512();
         let mut meta = AtomicFile::create_private(&path)?;
