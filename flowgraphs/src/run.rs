@@ -163,10 +163,10 @@ impl Running {
         let blocks = begins.iter().map(|(block, _)| *block);
         let key_buffers = members.iter().map(|(role, _)| *role).zip(blocks).collect();
         for (block, begin) in begins {
-            match Runtime::block_on(handle.post(block, "begin", pack(begin))) {
-                Err(error @ Error::InvalidMessagePort(..)) => return Err(error.into()),
-                // A radio whose air was stopped may have ended the flowgraph already: `wait` tells why.
-                Ok(()) | Err(_) => {}
+            let posted = Runtime::block_on(handle.post(block, "begin", pack(begin)));
+            // Any other error: a radio whose air was stopped has ended the flowgraph already, and `wait` tells why.
+            if let Err(error @ Error::InvalidMessagePort(..)) = posted {
+                return Err(error.into());
             }
         }
         let (end, ended) = async_channel::bounded(1);
