@@ -18,7 +18,7 @@ use crqkd_blocks::radio::{Progress, RadioError, RadioPort, RadioTx};
 use crqkd_flowgraphs::{Role, SystemConfig, join_all, simulated_for, with_faults};
 use crqkd_node::air::{Address, AirServer, Noticed, Place, RunId, ServeOptions, WireBytes};
 use crqkd_node::lines::Lines;
-use crqkd_node::number::above;
+use crqkd_node::number::{above, whole};
 use crqkd_node::stop;
 use crqkd_node::told::say;
 use crqkd_scenario::Scenario;
@@ -49,7 +49,7 @@ pub(crate) struct AirArgs {
     pub(crate) radios: Vec<Role>,
     /// Runs, one after the other: the next one begins when every radio has left, and takes in roles that were started
     /// again. 0 for no end. The channel of each has a seed of its own, counted up from `--seed`.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>(0, 1_000_000_000))]
     pub(crate) runs: u64,
     /// Seconds of air a second, 1 for real time (default: as fast as it goes).
     #[arg(long, value_name = "FACTOR", value_parser = above(0.0, 1e6), allow_negative_numbers = true)]

@@ -86,6 +86,11 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
         ThresholdArg::Probes => Some(Thresholds::OverProbes),
         ThresholdArg::Features => Some(Thresholds::OverFeatures),
     };
+    if ends[0] == ends[1] {
+        progress::note(format_args!(
+            "note: access point and user measured the same to the last digit, as no two receivers do: is one file given twice?"
+        ));
+    }
     let config = KeygenConfig { thresholds, window_probes: args.window };
     let result = keygen(&ends[0], &ends[1], ends.get(2), &config)?;
     if let Some(path) = &args.bits {
@@ -96,7 +101,7 @@ pub(crate) fn run(args: &KeygenArgs) -> Result<Outcome> {
     }
     for path in [&args.bits, &args.llr].into_iter().flatten() {
         progress::note(format_args!(
-            "wrote {}: key bits, readable by you alone; keep them as secret as the measurements",
+            "wrote {}: it tells key bits, and is readable by you alone; keep it as secret as the measurements",
             path.display()
         ));
     }

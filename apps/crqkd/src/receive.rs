@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// `crqkd receive`.
 #[derive(Debug, Args)]
 pub(crate) struct ReceiveArgs {
-    /// A raw `.cf32` file at 20 Msample/s, or SigMF (`.sigmf-meta` or `.sigmf-data`).
+    /// Raw samples at 20 Msample/s, pairs of 32-bit floats (`.cf32`, `.fc32`, `.cfile`, `.iq`, `.raw`), or SigMF
+    /// (`.sigmf-meta` or `.sigmf-data`).
     pub(crate) file: PathBuf,
     /// Training sequence of the frames.
     #[arg(long, value_enum, default_value_t = LayoutArg::Single)]

@@ -190,14 +190,15 @@ fn followed(target: &Path) -> Result<PathBuf, RecordingError> {
         // Nothing there, or nothing that can be seen: the system says which when the file is made.
         Err(_) => return Ok(target.to_path_buf()),
     };
+    // `/dev/stdout` is a link to what may have no path.
+    if target.metadata().is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Err(RecordingError::new(target, ErrorKind::NotRegular));
+    }
     if metadata.is_symlink() {
         let file = target.canonicalize().map_err(io(target, "follow the link"))?;
         return followed(&file);
     }
-    match metadata.is_file() || metadata.is_dir() {
-        true => Ok(target.to_path_buf()),
-        false => Err(RecordingError::new(target, ErrorKind::NotRegular)),
-    }
+    Ok(target.to_path_buf())
 }
 
 /// A file under a temporary name beside `target`.

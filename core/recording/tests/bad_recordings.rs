@@ -237,7 +237,7 @@ fn what_does_not_concern_the_samples_keeps_nobody_from_them() {
         (r#""core:sample_count":50"#, r#""core:sample_count":"x""#, Some("core:sample_count is")),
         (r#""core:sample_count":50"#, r#""core:sample_count":5000"#, Some("(annotations[0])")),
         (r#""core:label":"probe 0""#, r#""core:label":7"#, Some("core:label is 7, expected a str")),
-        (r#""core:label":"probe 0""#, r#""core:label":null"#, None),
+        (r#""core:label":"probe 0""#, r#""core:label":null"#, Some("core:label is null and")),
         (r#""core:num_channels": 1"#, r#""core:trailing_bytes": 0"#, None),
         (r#""core:num_channels": 1"#, r#""core:num_channels": null, "core:dataset": null"#, None),
         (r#""core:num_channels": 1"#, r#""core:offset": null, "core:author": null"#, None),

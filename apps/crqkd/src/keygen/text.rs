@@ -2,7 +2,7 @@
 
 use crate::table::percent;
 use crqkd_channel_key::Thresholds;
-use crqkd_channel_key::keygen::{Agreement, Disagreement, KeygenReport, LeftOut, Verdict};
+use crqkd_channel_key::keygen::{Disagreement, KeygenReport, LeftOut, Verdict};
 use std::io::{Result, Write};
 
 /// Writes everything that was found.
@@ -46,10 +46,13 @@ fn write_left_out(out: &mut impl Write, left_out: &LeftOut, over: Thresholds) ->
     }
     let missing = left_out.probes_missing;
     if missing.any > 0 {
-        let eve = missing.eve.map_or(String::new(), |count| format!(", Eve {count}"));
+        let eve = missing.eve.map_or(String::new(), |count| format!(", at Eve {count}"));
         let what = counted(missing.any, "probe", "that an end did not measure");
         let (qap, user) = (missing.qap, missing.user);
-        writeln!(out, "left out at all ends: {what} (missing: qap {qap}, user {user}{eve})")?;
+        writeln!(
+            out,
+            "left out at all ends: {what} (at the access point {qap} are missing, at the user {user}{eve})"
+        )?;
     }
     let noun = if over == Thresholds::OverProbes { "window" } else { "probe" };
     for (ends, of) in [(["qap", "user"], "left out at all ends"), (["eve", ""], "left out for Eve")]
@@ -118,7 +121,7 @@ fn verdict(report: &KeygenReport) -> String {
             report.positions_that_change,
             report.columns.len()
         ),
-        Verdict::Chance => "NO KEY: no agreement beyond chance".to_owned(),
+        Verdict::Chance | Verdict::Undecided => "NO KEY: no agreement beyond chance".to_owned(),
         Verdict::TooFewProbes => {
             "NO KEY: too few probes to tell agreement from chance, expected at least 8".to_owned()
         }
@@ -133,7 +136,7 @@ fn verdict_of_eve(eve: &Disagreement) -> String {
         return "nothing to compare".to_owned();
     };
     match found.verdict {
-        Verdict::Chance if suspicious(found) => {
+        Verdict::Undecided => {
             format!(
                 "may know something: the interval of her KDR leaves out chance, {}",
                 percent(chance)
@@ -149,13 +152,5 @@ fn verdict_of_eve(eve: &Disagreement) -> String {
         Verdict::BeyondChance | Verdict::Static => {
             format!("KNOWS SOMETHING: each of her bits tells {bit:.2} bit of the QAP's")
         }
-    }
-}
-
-/// What is no proof of a key is no proof of secrecy either.
-fn suspicious(found: &Agreement) -> bool {
-    match (found.kdr_interval95, found.chance_kdr) {
-        (Some(interval), Some(chance)) => !(interval.low..=interval.high).contains(&chance),
-        _ => false,
     }
 }

@@ -144,6 +144,8 @@ fn run(args: &NodeArgs, kind: Kind) -> Result<Outcome> {
         report.counters = end.counters;
         report.ignored_frames = end.ignored_frames;
     }
+    let recorded = matches!(spec, RadioSpec::File(_)) && kind == Kind::Eve;
+    report.heard_all = recorded && finished.is_ok() && report.made.windows > 0;
     report.conclude();
     // However it ended, these keys were released.
     report.print(args.json)?;

@@ -44,6 +44,9 @@ pub(super) struct NodeReport {
     no_key: Option<&'static str>,
     /// Keys that perhaps only one of the users has, when the run did not come to its end.
     uncertain_keys: Vec<UncertainKey>,
+    /// A recording was listened to, to its end.
+    #[serde(skip)]
+    pub(super) heard_all: bool,
     /// A frame of the other end has come.
     #[serde(skip)]
     contact: bool,
@@ -56,7 +59,7 @@ pub(super) struct NodeReport {
     groups: Latest<(u64, String)>,
     keys: Latest<NodeKey>,
     /// How many there were of each.
-    made: Made,
+    pub(super) made: Made,
     pub(super) counters: Counters,
     pub(super) ignored_frames: u64,
 }
@@ -86,9 +89,9 @@ impl<T> Latest<T> {
 
 /// Counts of what came out of a run.
 #[derive(Default, Serialize)]
-struct Made {
+pub(super) struct Made {
     /// Windows that gave channel key.
-    windows: u64,
+    pub(super) windows: u64,
     /// Groups that were received and decoded.
     groups: u64,
     /// Keys that were released.
@@ -137,6 +140,7 @@ impl NodeReport {
             groups_wanted: scenario.groups,
             no_key: None,
             uncertain_keys: Vec::new(),
+            heard_all: false,
             contact: false,
             refused: false,
             windows: Latest::default(),
@@ -185,8 +189,9 @@ impl NodeReport {
                     outputs.read_more(groups as usize);
                 }
                 Event::GroupsPassedOver { groups } => {
-                    tracing::info!(
-                        "the other access point does not have {groups} groups that are here"
+                    tracing::warn!(
+                        "the other access point does not have {groups} groups of quantum key that are here: they are given up, \
+                         others take their place"
                     );
                     outputs.read_more(groups as usize);
                 }
@@ -253,7 +258,7 @@ impl NodeReport {
 
     /// Everything that was asked of the role is there.
     pub(super) fn complete(&self) -> bool {
-        let done = self.ending.as_deref() == Some("Done");
+        let done = self.ending.as_deref() == Some("Done") || self.heard_all;
         done && (self.role.radio() != Kind::User || self.lacking() == 0)
     }
 
@@ -290,7 +295,11 @@ impl NodeReport {
             return json::print("crqkd/role/1", self);
         }
         let mut out = output::stdout();
-        let ending = self.ending.as_deref().unwrap_or("stopped");
+        let ending = match &self.ending {
+            Some(ending) => ending.as_str(),
+            None if self.heard_all => "end of the recording",
+            None => "stopped",
+        };
         let (role, air_s, windows) = (self.role, self.air_s, self.made.windows);
         writeln!(
             out,

@@ -1,7 +1,7 @@
 //! What is done to one file of key: opened, locked, read and wiped.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -46,6 +46,24 @@ pub(super) fn usable(path: &Path) -> io::Result<File> {
         ))),
         _ => Ok(file),
     }
+}
+
+/// What a claimed file holds while a process uses what was in it.
+const IN_USE: &[u8] = b"in use\n";
+
+/// Says that a process, which has the file locked, uses what was in it. Whoever finds this in a file that nobody has locked knows
+/// that the process died, and with it what it had not used.
+pub(super) fn mark_in_use(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(IN_USE)?;
+    file.sync_all()
+}
+
+/// Whether a file says so.
+pub(super) fn was_in_use(file: &mut File) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file.metadata()?.len() == IN_USE.len() as u64 && read(file)?[..] == *IN_USE)
 }
 
 /// All that a file holds.

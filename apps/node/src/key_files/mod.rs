@@ -3,8 +3,9 @@
 //! A file named `NUMBER.key` (decimal) holds key bytes, the same at both ends; its groups are numbered from its number, so
 //! that a file that is lost at one end shifts no other. A file is claimed by linking it under `NUMBER.claimed`, which happens
 //! once only even with several readers, and the claim is durable before a bit is used: after a crash a claimed file is never
-//! read again, but wiped. What is read is overwritten; the empty file stays as the mark. What a process has not used when it
-//! ends is put back as `NUMBER.rest`. While a process reads a file it has it locked: another one neither reads nor wipes it.
+//! read again, but wiped. What is read is overwritten, and the file says `in use` until all of it is used; the empty file stays as
+//! the mark. What a process has not used when it ends is put back as `NUMBER.rest`; what one that dies had not used is lost, and
+//! the next one says so. While a process reads or uses a file it has it locked: another one neither reads nor wipes it.
 //! Whoever drops a file writes it under another name first and renames it when it is whole.
 //!
 //! Only regular files are read, and links are not followed. An entry that cannot be key is named once, left where it is, and the
@@ -22,7 +23,7 @@ use crqkd_bits::{BitString, SecretBits};
 use crqkd_keys::{Group, GroupId};
 use crqkd_quantum::{GROUP_BITS, KeySource, SourceError};
 
-use self::file::{lock, open, read, usable, wipe};
+use self::file::{lock, mark_in_use, open, read, usable, was_in_use, wipe};
 use crate::qkd::group_id;
 
 /// The longest file that is taken in.
@@ -40,12 +41,34 @@ const BLANK: &str =
 pub struct KeyFiles {
     directory: PathBuf,
     group_bits: usize,
-    /// Number of the file that is in use, its next group, its bits.
-    file: Option<(u64, u64, SecretBits)>,
+    /// The file that is in use.
+    file: Option<InUse>,
     /// The last file that was claimed: older ones that come late would break the order.
     last: Option<u64>,
     /// Entries that were named as of no use.
     named: BTreeSet<PathBuf>,
+}
+
+/// A file of which a part is not used yet.
+#[derive(Debug)]
+struct InUse {
+    number: u64,
+    /// Number of its next group.
+    next: u64,
+    /// What is left of it.
+    bits: SecretBits,
+    /// The claimed file, locked; one that is gone cannot say anything.
+    claimed: Option<File>,
+}
+
+impl InUse {
+    /// All of it is used, or put back.
+    fn done(self) -> io::Result<()> {
+        match self.claimed {
+            Some(claimed) => claimed.set_len(0).and_then(|()| claimed.sync_all()),
+            None => Ok(()),
+        }
+    }
 }
 
 impl KeyFiles {
@@ -70,11 +93,17 @@ impl KeyFiles {
                 let wipe = || {
                     let mut file = open(&path)?;
                     // Another process is about to read it.
-                    let left = lock(&file)? && file.metadata()?.len() > 0;
-                    if left { wipe(&mut file).map(|()| true) } else { Ok(false) }
+                    if !lock(&file)? || file.metadata()?.len() == 0 {
+                        return Ok(None);
+                    }
+                    let lost = match was_in_use(&mut file)? {
+                        true => "the process that used it died, and what it had not used is lost",
+                        false => "claimed, but not read to its end: wiped",
+                    };
+                    wipe(&mut file).map(|()| Some(lost))
                 };
-                if wipe().map_err(|error| backend("wiping", &path, &error))? {
-                    tracing::warn!("{}: claimed, but not read to its end: wiped", path.display());
+                if let Some(lost) = wipe().map_err(|error| backend("wiping", &path, &error))? {
+                    tracing::warn!("{}: {lost}", path.display());
                 }
             }
         }
@@ -127,7 +156,8 @@ impl KeyFiles {
         for (number, path) in self.numbered("rest")? {
             match self.take_rest(&path) {
                 Ok(Some((next, bits))) => {
-                    self.file = Some((number, next, bits));
+                    let claimed = self.reopen(number);
+                    self.file = Some(InUse { number, next, bits, claimed });
                     return Ok(true);
                 }
                 Ok(None) => {}
@@ -184,8 +214,9 @@ impl KeyFiles {
             let failed = |error| backend("reading", &claimed, &error);
             self.sync().map_err(failed)?;
             self.last = Some(number);
-            wipe(&mut file).map_err(failed)?;
-            self.file = Some((number, 0, bits(&bytes, bytes.len() * 8)?));
+            wipe(&mut file).and_then(|()| mark_in_use(&mut file)).map_err(failed)?;
+            let bits = bits(&bytes, bytes.len() * 8)?;
+            self.file = Some(InUse { number, next: 0, bits, claimed: Some(file) });
             return Ok(true);
         }
         Ok(false)
@@ -209,19 +240,28 @@ impl KeyFiles {
         Ok(Some((next, bits)))
     }
 
+    /// The claimed file of a rest, in use again; `None` where it is gone or another process is just looking at it.
+    fn reopen(&self, number: u64) -> Option<File> {
+        let (_, path) = self.numbered("claimed").ok()?.into_iter().find(|(n, _)| *n == number)?;
+        let mut file = open(&path).ok()?;
+        let mine = file.metadata().ok()?.is_file() && lock(&file).ok()?;
+        (mine && mark_in_use(&mut file).is_ok()).then_some(file)
+    }
+
     /// Puts back what was not used, for the next process.
     ///
     /// # Errors
     /// A directory that cannot be written; the rest is then lost.
     pub fn put_back(&mut self) -> Result<(), SourceError> {
-        let Some((number, next, bits)) = self.file.take() else { return Ok(()) };
-        if bits.len() < self.group_bits {
-            return Ok(());
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let path = self.directory.join(format!("{}.rest", file.number));
+        let failed = |error| backend("writing", &path, &error);
+        if file.bits.len() >= self.group_bits {
+            crqkd_recording::write_new_private(&path, &rest::to_bytes(file.next, &file.bits))
+                .map_err(|error| SourceError::Backend(error.to_string()))?;
+            self.sync().map_err(failed)?;
         }
-        let path = self.directory.join(format!("{number}.rest"));
-        crqkd_recording::write_new_private(&path, &rest::to_bytes(next, &bits))
-            .map_err(|error| SourceError::Backend(error.to_string()))?;
-        self.sync().map_err(|error| backend("writing", &path, &error))
+        file.done().map_err(failed)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -256,7 +296,7 @@ impl KeySource for KeyFiles {
     }
 
     fn available(&self) -> usize {
-        let open = self.file.as_ref().map_or(0, |(_, _, bits)| bits.len() / self.group_bits);
+        let open = self.file.as_ref().map_or(0, |file| file.bits.len() / self.group_bits);
         let rest = |(_, path): &(u64, PathBuf)| {
             let len = fs::symlink_metadata(path).ok()?.len() as usize;
             Some(len.saturating_sub(rest::AROUND) * 8 / self.group_bits)
@@ -274,16 +314,18 @@ impl KeySource for KeyFiles {
 
     fn next_group(&mut self) -> Result<Option<Group>, SourceError> {
         loop {
-            if let Some((number, next, bits)) = &mut self.file
-                && bits.len() >= self.group_bits
+            if let Some(file) = &mut self.file
+                && file.bits.len() >= self.group_bits
             {
-                let id: GroupId = group_id(*number, *next);
-                *next += 1;
-                let bits = bits.take_front(self.group_bits).expect("there are enough");
+                let id: GroupId = group_id(file.number, file.next);
+                file.next += 1;
+                let bits = file.bits.take_front(self.group_bits).expect("there are enough");
                 return Ok(Some(Group { id, bits }));
             }
             // What is left of a file is too short for a group.
-            self.file = None;
+            if let Some(file) = self.file.take() {
+                file.done().map_err(|error| backend("writing", &self.directory, &error))?;
+            }
             if !self.claim()? {
                 return Ok(None);
             }

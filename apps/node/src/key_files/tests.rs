@@ -210,3 +210,35 @@ fn what_was_put_back_is_taken_once_by_readers_side_by_side() {
     let names: BTreeSet<_> = groups.iter().map(|(id, _)| *id).collect();
     assert_eq!((groups.len(), names.len()), (60, 60));
 }
+
+/// A process that dies takes what it has not used with it. The next one says so, once.
+#[test]
+fn what_died_with_a_process_is_known_to_the_next_and_what_was_used_up_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = |name: &str| fs::read(dir.path().join(name)).unwrap();
+    for name in ["1.key", "2.key", "3.key"] {
+        drop_file(dir.path(), name, &[1, 2, 3, 4]);
+    }
+    let mut source = KeyFiles::new(dir.path(), 16).unwrap();
+    for _ in 0..3 {
+        source.next_group().unwrap().unwrap();
+    }
+    assert!(content("1.claimed").is_empty(), "used up");
+    assert_eq!(content("2.claimed"), b"in use\n");
+    // A second process does not take a living one's for dead.
+    drop(KeyFiles::new(dir.path(), 16).unwrap());
+    assert_eq!(content("2.claimed"), b"in use\n");
+    drop(source); // without putting back, as one that is killed
+    let mut next = KeyFiles::new(dir.path(), 16).unwrap();
+    assert!(content("2.claimed").is_empty(), "told");
+    let group = next.next_group().unwrap().unwrap();
+    assert_eq!((group.id, content("3.claimed")), (group_id(3, 0), b"in use\n".to_vec()));
+    next.put_back().unwrap();
+    assert!(content("3.claimed").is_empty(), "nothing is lost");
+    // A rest that is taken up again can be lost too.
+    let mut again = KeyFiles::new(dir.path(), 16).unwrap();
+    assert_eq!(again.next_group().unwrap().unwrap().id, group_id(3, 1));
+    assert_eq!(content("3.claimed"), b"in use\n");
+    assert!(again.next_group().unwrap().is_none());
+    assert!(content("3.claimed").is_empty());
+}

@@ -23,6 +23,9 @@ pub enum Verdict {
     Static,
     /// No more than two ends would that measure nothing in common.
     Chance,
+    /// Of an eavesdropper: no more than chance by comparison with wrong pairings, but the interval of her KDR leaves out
+    /// chance. What is no proof of a key is no proof of secrecy either.
+    Undecided,
     /// There are too few probes to tell.
     TooFewProbes,
 }
@@ -49,6 +52,19 @@ pub struct Agreement {
     pub verdict: Verdict,
     /// The KDR of each feature that is used, in the order of the columns.
     pub kdr_per_feature: Vec<KdrCount>,
+}
+
+impl Agreement {
+    /// The same as that of an eavesdropper's bits: she is given the benefit of the doubt.
+    pub(super) fn of_eavesdropper(mut self) -> Self {
+        if let (Verdict::Chance, Some(interval), Some(chance)) =
+            (self.verdict, self.kdr_interval95, self.chance_kdr)
+            && !(interval.low..=interval.high).contains(&chance)
+        {
+            self.verdict = Verdict::Undecided;
+        }
+        self
+    }
 }
 
 /// Two bit strings, probe-major, as bytes 0 and 1.

@@ -144,7 +144,7 @@ pub fn keygen(
         let of_qap: Zeroizing<Vec<u8>> = Zeroizing::new(
             qap_bits.0.iter().zip(&has).filter_map(|(&bit, &has)| has.then_some(bit)).collect(),
         );
-        let found = layout.compare(&of_qap, &bits.0);
+        let found = layout.compare(&of_qap, &bits.0).of_eavesdropper();
         (EveBits { bits: layout::soft_bits(bits), has }, found)
     });
     let [qap_bits, user_bits] = [qap_bits, user_bits].map(layout::soft_bits);

@@ -115,6 +115,10 @@ impl Recording {
         for (number, fields) in meta.annotations.iter().enumerate() {
             let object =
                 Object { path: &meta_path, name: format!("annotations[{number}]"), fields };
+            if fields.get("core:label") == Some(&Value::Null) {
+                let place = format!("{}: {}.core:label", meta_path.display(), object.name);
+                warnings.push(format!("{place} is null and stands for no label"));
+            }
             // The samples can be read whatever is said about them.
             match annotation(&object, offset, samples, &segments) {
                 Ok(annotation) => annotations.push(annotation),
