@@ -33,7 +33,7 @@ pub(crate) fn words_for(len: usize) -> usize {
 }
 
 impl BitString {
-    /// An empty string.
+    /// Makes an empty string of 0 bits, without allocating.
     pub fn new() -> Self {
         Self::default()
     }
@@ -88,7 +88,7 @@ impl BitString {
         bits
     }
 
-    /// Appends one bit.
+    /// Appends `bit` as the new last bit; its index is the length before the call.
     pub fn push(&mut self, bit: bool) {
         let shift = self.len % 64;
         if shift == 0 {
@@ -101,7 +101,7 @@ impl BitString {
         }
     }
 
-    /// Sets bit `index`.
+    /// Sets bit `index`, counted from 0, to `bit`.
     ///
     /// # Panics
     /// When `index` is not below the length, as for a slice.
@@ -115,7 +115,7 @@ impl BitString {
         }
     }
 
-    /// Flips bit `index`.
+    /// Inverts bit `index`, counted from 0: a 0 becomes 1 and a 1 becomes 0.
     ///
     /// # Panics
     /// When `index` is not below the length, as for a slice.
@@ -169,7 +169,7 @@ impl BitString {
         self.len
     }
 
-    /// True without any bit.
+    /// Whether the string has no bits at all.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -179,7 +179,7 @@ impl BitString {
         (index < self.len).then(|| self.words[index / 64] >> (index % 64) & 1 == 1)
     }
 
-    /// The bits in order.
+    /// Iterates over the bits as `bool`, from bit 0 to the last one.
     pub fn iter(&self) -> Iter<'_> {
         Iter::new(self)
     }
@@ -194,7 +194,8 @@ impl BitString {
         self.words.iter().map(|w| w.count_ones() as usize).sum()
     }
 
-    /// How many bits of `range` are odd in number: the parity that Cascade discloses.
+    /// Parity of the bits in `range`, as Cascade discloses it: true when an odd number of them is
+    /// 1.
     ///
     /// # Errors
     /// [`BitsError::TooShort`] or [`BitsError::BackwardRange`] when the range does not lie inside.

@@ -14,7 +14,7 @@ pub enum BitsError {
     /// More bits were asked for than there are.
     #[error("{needed} bits needed, {available} available")]
     TooShort {
-        /// Bits needed.
+        /// Number of bits that the string would need to have.
         needed: usize,
         /// How many bits the string has.
         available: usize,
@@ -32,15 +32,15 @@ pub enum BitsError {
     BadDigit {
         /// Position of the character, counted in characters from 0.
         position: usize,
-        /// The character.
+        /// The character that was found there, neither `0` nor `1`.
         found: char,
     },
     /// A Toeplitz matrix with no rows or no columns, or one too large to index.
     #[error("a Toeplitz matrix of {outputs} rows and {inputs} columns does not exist")]
     EmptyMatrix {
-        /// Columns: input bits n.
+        /// Number of columns of the matrix, which is the number n of input bits.
         inputs: usize,
-        /// Rows: output bits m.
+        /// Number of rows of the matrix, which is the number m of output bits.
         outputs: usize,
     },
 }

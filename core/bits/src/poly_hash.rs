@@ -30,7 +30,7 @@ impl PolyHash64 {
         Self { key }
     }
 
-    /// The tag of `bits`.
+    /// The 64-bit hash H_k of `bits` under this key, by the formula of [`PolyHash64`].
     pub fn hash(&self, bits: &BitString) -> u64 {
         let engine = Engine::best();
         let sum = bits.words().iter().fold(0, |sum, &word| engine.gf64_mul(sum ^ word, self.key));

@@ -85,7 +85,7 @@ impl SecretBits {
         self.bits.len()
     }
 
-    /// True without any bit.
+    /// Whether there are no bits at all.
     pub fn is_empty(&self) -> bool {
         self.bits.is_empty()
     }

@@ -30,7 +30,7 @@ impl BitSieve {
         Self { words: vec![0; words_for(most) + 1], len: 0 }
     }
 
-    /// Offers a bit.
+    /// Offers `bit`: it is appended when `keep` is true and dropped otherwise, without a branch.
     ///
     /// # Panics
     /// When more bits were kept than there is room for.

@@ -34,7 +34,7 @@ impl TagHash {
     /// A hash without any message yet; the key has 256 bits.
     ///
     /// # Errors
-    /// [`BitsError::LengthMismatch`].
+    /// [`BitsError::LengthMismatch`] when the key does not have exactly 256 bits.
     pub fn new(key: &SecretBits) -> Result<Self, BitsError> {
         let words: [u64; 4] = match key.expose().words().try_into() {
             Ok(words) if key.len() == Self::KEY_BITS => words,
@@ -91,7 +91,7 @@ impl TagHash {
         hash & (u64::MAX >> (64 - tag_bits.clamp(1, 64)))
     }
 
-    /// Bytes so far.
+    /// Length in bytes of the message so far, over all calls of [`update`](Self::update).
     pub fn message_bytes(&self) -> u64 {
         self.len
     }

@@ -42,12 +42,12 @@ impl Toeplitz {
         Ok(Self { seed, inputs, outputs })
     }
 
-    /// Input bits n.
+    /// Number n of input bits, which is the number of columns of the matrix.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Output bits m.
+    /// Number m of output bits, which is the number of rows of the matrix.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
@@ -70,7 +70,7 @@ impl Toeplitz {
     /// [`hash`](Self::hash) of secret bits into secret bits; every intermediate value is wiped.
     ///
     /// # Errors
-    /// As [`hash`](Self::hash).
+    /// [`BitsError::LengthMismatch`] when `input` does not have n bits.
     pub fn hash_secret(&self, input: &SecretBits) -> Result<SecretBits, BitsError> {
         self.hash(input.expose()).map(SecretBits::from)
     }

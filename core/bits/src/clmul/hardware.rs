@@ -19,9 +19,9 @@ use super::field128::{Powers, horner};
 /// What the processor can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// One product an instruction.
+    /// One product of two 64-bit words per instruction (PCLMULQDQ, with SSE4.1).
     Clmul,
-    /// Four products an instruction.
+    /// Four such products per instruction where many are summed (VPCLMULQDQ, with AVX-512F).
     Wide,
 }
 
@@ -37,20 +37,22 @@ impl Level {
         }
     }
 
-    /// As [`super::clmul`].
+    /// Carry-less product of two 64-bit words as (low, high) words; same result as
+    /// [`super::clmul`].
     #[inline]
     pub(crate) fn clmul(self, x: u64, y: u64) -> (u64, u64) {
         // SAFETY: both levels are made by `detect` only, after it has found pclmulqdq and sse4.1.
         unsafe { product(x, y) }
     }
 
-    /// As [`horner`].
+    /// Horner's rule in GF(2^128) over the 16-byte words of `bytes`; same result as [`horner`].
     pub(crate) fn gf128_horner(self, sum: u128, powers: &Powers, bytes: &[u8]) -> u128 {
         // SAFETY: both levels are made by `detect` only, after it has found pclmulqdq and sse4.1.
         unsafe { horner_clmul(sum, powers, bytes) }
     }
 
-    /// As [`super::middle_block`].
+    /// Adds the middle of a product of 16 and 8 words to `y`; same result as
+    /// [`super::middle_block`].
     #[inline]
     pub(crate) fn middle_block(self, t: &[u64; 2 * BLOCK], x: &[u64; BLOCK], y: &mut [u64; BLOCK]) {
         match self {
