@@ -49,19 +49,19 @@ impl ChannelKeyConfig {
 /// A value of [`ChannelKeyConfig`] that is out of its range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// The list of carriers.
+    /// The list of carriers is empty, does not ascend or names a carrier that does not exist.
     #[error("carriers: {0}")]
     Carriers(#[from] FeatureError),
     /// The KDR that the LLRs assume.
     #[error("design_kdr is {value}, expected 0.0001 to 0.4999")]
     DesignKdr {
-        /// The value found.
+        /// Value of `design_kdr` that was found.
         value: f64,
     },
     /// The bound of the LLRs.
     #[error("llr_limit is {value}, expected 1 to 1000")]
     LlrLimit {
-        /// The value found.
+        /// Value of `llr_limit` that was found.
         value: f32,
     },
 }

@@ -140,9 +140,9 @@ pub enum FeatureError {
     /// A carrier index beyond the band.
     #[error("carrier index {index} at place {place}, expected 0 to 51")]
     NoSuchCarrier {
-        /// Place in the list.
+        /// Place of the index in the list of carriers, from 0.
         place: usize,
-        /// The index found there.
+        /// Carrier index found there, 52 or more.
         index: u8,
     },
     /// The carriers do not ascend.
@@ -150,29 +150,29 @@ pub enum FeatureError {
         "carrier index {index} at place {place} does not follow the one before it, expected an ascending list"
     )]
     NotAscending {
-        /// Place in the list.
+        /// Place of the index in the list of carriers, from 0.
         place: usize,
-        /// The index found there.
+        /// Carrier index found there, not above the one before it.
         index: u8,
     },
     /// A probe of the wrong length.
     #[error("the probe has {found} values, expected {expected}")]
     WrongLength {
-        /// Values the probe has.
+        /// Number of values that the probe has.
         found: usize,
-        /// Values it should have.
+        /// Number of values that the map takes: [`FeatureMap::inputs`].
         expected: usize,
     },
     /// A carrier whose value is NaN or infinite.
     #[error("the value of carrier {index} is not a finite number")]
     NotFinite {
-        /// Index in the probe.
+        /// Index of the value in the CSI of the probe, from 0.
         index: usize,
     },
     /// A carrier without a logarithm: nothing was received there.
     #[error("the amplitude of carrier {index} is zero")]
     ZeroAmplitude {
-        /// Index in the probe.
+        /// Index of the value in the CSI of the probe, from 0.
         index: usize,
     },
 }

@@ -11,18 +11,18 @@ const Z95: f64 = 1.959_963_984_540_054;
 /// An interval of a rate, `low <= high`, both in 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Lower end.
+    /// Lower end of the interval, at least 0.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the interval, at most 1.
     pub high: f64,
 }
 
 /// Bits compared and bits that differ. Serialises with their `rate`, which is null before the first bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct KdrCount {
-    /// Bits that differ.
+    /// Number of the compared bits that differ between the two ends.
     pub errors: u64,
-    /// Bits compared.
+    /// Number of bits that were compared.
     pub bits: u64,
 }
 
@@ -104,7 +104,7 @@ pub fn clustered_interval95(counts: &[KdrCount]) -> Option<Interval> {
 /// The KDR of each feature, for strings whose bits are probe-major.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureKdr {
-    /// One count a feature.
+    /// Bits compared and bits that differ, one entry per feature, in the order of the features.
     pub features: Vec<KdrCount>,
 }
 
@@ -147,11 +147,11 @@ impl FeatureKdr {
     "strings of {a} and {b} bits, expected equal lengths that are multiples of {features} features"
 )]
 pub struct LengthMismatch {
-    /// Bits of the first.
+    /// Length of the first string in bits.
     pub a: usize,
-    /// Bits of the second.
+    /// Length of the second string in bits.
     pub b: usize,
-    /// Features of a probe.
+    /// Number of features of a probe, of which both lengths must be a multiple.
     pub features: usize,
 }
 

@@ -27,19 +27,19 @@ pub enum Thresholds {
 /// Channel-key bits with the log-likelihood ratio of each. Secret: both are wiped from memory when dropped, and `Debug`
 /// shows only the length.
 pub struct SoftBits {
-    /// One bit a sample.
+    /// One bit per sample (one feature of one probe): probe by probe, features ascending.
     pub bits: SecretBits,
     /// `ln P(0)/P(1)` for the bit of the other end, as many as bits. Its sign tells the bit, so it is as secret.
     pub llr: Zeroizing<Vec<f32>>,
 }
 
 impl SoftBits {
-    /// Number of bits.
+    /// Number of bits, which is also the number of LLRs.
     pub fn len(&self) -> usize {
         self.llr.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no bits at all.
     pub fn is_empty(&self) -> bool {
         self.llr.is_empty()
     }
@@ -125,7 +125,7 @@ impl Quantizer for MedianQuantizer {
 pub struct Level {
     /// The median of the block's samples.
     pub threshold: f64,
-    /// Their standard deviation, positive.
+    /// Standard deviation of the block's samples (divisor n − 1), above 0.
     pub deviation: f64,
 }
 
@@ -170,7 +170,7 @@ pub enum QuantizeError {
     /// No probe, or probes without a feature.
     #[error("the window has no sample, expected at least 2 probes of at least 1 feature")]
     Empty,
-    /// Probes of different lengths.
+    /// A probe with another number of features than the first.
     #[error("probe {probe} has {found} features, expected {expected}")]
     Ragged {
         /// Place of the probe in the window.
@@ -180,7 +180,7 @@ pub enum QuantizeError {
         /// Features the first probe has.
         expected: usize,
     },
-    /// NaN or infinity.
+    /// A feature that is NaN or infinite.
     #[error("feature {feature} of probe {probe} is not a finite number")]
     NotFinite {
         /// Place of the probe in the window.
@@ -191,9 +191,9 @@ pub enum QuantizeError {
     /// Too few samples for a threshold.
     #[error("{} {block} has {samples} sample(s), expected at least 2 for a threshold", block_name(.over))]
     BlockTooShort {
-        /// What a block is.
+        /// Over which samples thresholds run: a block is then one feature or one probe.
         over: Thresholds,
-        /// Which block.
+        /// Index of the block from 0: of the feature, or of the probe in the window.
         block: usize,
         /// Samples that the block has.
         samples: usize,
@@ -201,9 +201,9 @@ pub enum QuantizeError {
     /// All samples of a block are equal: a channel that does not move gives no key.
     #[error("all {samples} samples of {} {block} are equal, expected a channel that moves", block_name(.over))]
     NoMovement {
-        /// What a block is.
+        /// Over which samples thresholds run: a block is then one feature or one probe.
         over: Thresholds,
-        /// Which block.
+        /// Index of the block from 0: of the feature, or of the probe in the window.
         block: usize,
         /// Samples that the block has.
         samples: usize,

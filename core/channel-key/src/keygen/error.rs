@@ -11,37 +11,37 @@ pub enum KeygenError {
     /// The values do not fill the matrix, or there are none.
     #[error("{values} values, expected {probes} probes of {count} features, at least 1 each")]
     Shape {
-        /// Rows.
+        /// Number of probes asked for: rows of the matrix.
         probes: usize,
-        /// Columns.
+        /// Number of features per probe asked for: columns of the matrix.
         count: usize,
-        /// Values given.
+        /// Number of values that were given.
         values: usize,
     },
     /// The ends did not measure the same probes and features.
     #[error("{end} has {} probes of {} features, expected {} of {} as the qap has", .other[0], .other[1], .qap[0], .qap[1])]
     ShapesDiffer {
-        /// The end that differs.
+        /// Name of the end whose shape differs from the QAP's: `user` or `eve`.
         end: &'static str,
-        /// Shape of the QAP's matrix.
+        /// Numbers of probes and of features per probe in the QAP's matrix.
         qap: [usize; 2],
-        /// Shape of the other.
+        /// Numbers of probes and of features per probe in the other end's matrix.
         other: [usize; 2],
     },
     /// One end is real, the other complex.
     #[error("{end} has {}, expected {} as the qap has", .other.name(), .qap.name())]
     KindsDiffer {
-        /// The end that differs.
+        /// Name of the end whose kind differs from the QAP's: `user` or `eve`.
         end: &'static str,
         /// Kind of the QAP's features.
         qap: FeatureKind,
-        /// Kind of the other's.
+        /// Kind of the other end's features.
         other: FeatureKind,
     },
-    /// The window length.
+    /// The window length `window_probes` is below 2: too few samples for a median.
     #[error("window_probes is {value}, expected at least 2")]
     WindowProbes {
-        /// The value found.
+        /// Window length that was found, in probes.
         value: usize,
     },
     /// Every column was left out.

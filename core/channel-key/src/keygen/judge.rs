@@ -35,7 +35,7 @@ pub enum Verdict {
 pub struct Agreement {
     /// Bits that differ, bits compared, and their rate, over all features.
     pub kdr: KdrCount,
-    /// The rate alone.
+    /// The KDR alone, errors over bits compared, 0..=1.
     pub kdr_rate: Option<f64>,
     /// 95 % interval of the rate, from the spread between windows (thresholds over probes) or probes (thresholds over
     /// features), at least that of independent bits; `None` when there is only one.
@@ -71,9 +71,9 @@ impl Agreement {
 pub(super) struct Pair<'a> {
     pub(super) a: &'a [u8],
     pub(super) b: &'a [u8],
-    /// Bits of a probe.
+    /// Number of bits per probe: one for each feature that is used.
     pub(super) features: usize,
-    /// Probes that share thresholds.
+    /// Number of successive probes that share thresholds; they make one count of the interval.
     pub(super) block: usize,
 }
 

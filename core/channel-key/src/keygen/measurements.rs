@@ -18,18 +18,18 @@ pub struct Measurements {
     names: Option<Vec<String>>,
 }
 
-/// What the features are.
+/// What the features are: real values as measured, or log-amplitudes of complex values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeatureKind {
     /// Real measurements, quantised as they are.
     Real,
-    /// Log-amplitudes of complex measurements.
+    /// Log-amplitudes 20·log10|h| in decibels of complex measurements h.
     LogAmplitude,
 }
 
 impl FeatureKind {
-    /// For messages.
+    /// The kind in words, for error messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Real => "real values",
@@ -84,7 +84,7 @@ impl Measurements {
         [self.values.len() / self.count, self.count]
     }
 
-    /// What the features are.
+    /// Whether the features are real values as measured or log-amplitudes of complex ones.
     pub fn kind(&self) -> FeatureKind {
         self.kind
     }

@@ -50,7 +50,7 @@ use crate::quantizer::{SoftBits, Thresholds};
 use layout::Layout;
 use select::{columns_left_out, whole_probes};
 
-/// How measurements become bits.
+/// Settings of [`keygen()`]: over which samples thresholds are taken, and the length of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeygenConfig {
@@ -71,13 +71,13 @@ impl Default for KeygenConfig {
 /// The bits of every end beside the report about them.
 #[derive(Debug)]
 pub struct Keygen {
-    /// Shapes, counts and disagreement.
+    /// What was used and left out, and how far the ends disagree; it holds no key bit.
     pub report: KeygenReport,
     /// The QAP's bits, probe-major over the probes and features that are used.
     pub qap: SoftBits,
-    /// The user's bits.
+    /// The user's bits, as many as the QAP's and in the same order.
     pub user: SoftBits,
-    /// The eavesdropper's bits.
+    /// The eavesdropper's bits; `None` when her measurements were not given.
     pub eve: Option<EveBits>,
 }
 

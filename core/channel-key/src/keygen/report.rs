@@ -9,14 +9,14 @@ use super::select::{ColumnLeftOut, ProbesMissing};
 use crate::counts::RawCount;
 use crate::quantizer::{SoftBits, Thresholds};
 
-/// What [`keygen`](super::keygen()) found.
+/// What [`keygen`](super::keygen()) used, left out and compared, without any key bit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KeygenReport {
-    /// Probes in the measurements.
+    /// Number of probes in each end's matrix, before any is left out.
     pub probes: usize,
-    /// Features of a probe in them.
+    /// Number of features of a probe in each matrix, before any is left out.
     pub features: usize,
-    /// What the features are.
+    /// Whether the features are real values or log-amplitudes of complex ones.
     pub feature: FeatureKind,
     /// Their names, where the measurements have them.
     pub feature_names: Option<Vec<String>>,
@@ -36,7 +36,7 @@ pub struct KeygenReport {
     pub ones_rate: f64,
     /// Features whose bit is not the same in every probe at the QAP.
     pub positions_that_change: usize,
-    /// What was not used.
+    /// Columns, probes and windows that were not used, with the reasons.
     pub left_out: LeftOut,
     /// The user's bits against the QAP's.
     pub user: Disagreement,
@@ -83,7 +83,7 @@ impl WindowStill {
 pub struct Disagreement {
     /// Fingerprint of this end's bits.
     pub fingerprint: Fingerprint,
-    /// How far they agree.
+    /// How far this end's bits agree with the QAP's, and whether that is more than chance.
     #[serde(flatten)]
     pub agreement: Agreement,
 }

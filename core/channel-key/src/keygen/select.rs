@@ -31,7 +31,7 @@ pub struct ColumnLeftOut {
 pub enum ColumnFault {
     /// No probe has a value.
     Missing,
-    /// All values are equal.
+    /// All values that are present are equal, and there are at least 8 of them.
     Constant,
     /// It grows or falls from probe to probe: a counter or a clock, which everybody can guess.
     Counts,
@@ -116,13 +116,13 @@ fn equal(a: impl Iterator<Item = f64>, b: impl Iterator<Item = f64>) -> bool {
 /// Probes at which an end lacks a value that is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProbesMissing {
-    /// At the QAP.
+    /// Number of probes in which the QAP lacks a value of a column that is used.
     pub qap: usize,
-    /// At the user.
+    /// Number of probes in which the user lacks a value of a column that is used.
     pub user: usize,
-    /// At the eavesdropper, where there is one.
+    /// Number of probes in which the eavesdropper lacks such a value; `None` without one.
     pub eve: Option<usize>,
-    /// At one end or another; they are left out at all.
+    /// Number of probes in which at least one end lacks such a value; no end uses these probes.
     pub any: usize,
 }
 
