@@ -36,7 +36,7 @@ pub struct KeygenReport {
     pub ones_rate: f64,
     /// Features whose bit is not the same in every probe at the QAP.
     pub positions_that_change: usize,
-    /// Columns, probes and windows that were not used, with the reasons.
+    /// Columns, probes and windows that were not used.
     pub left_out: LeftOut,
     /// The user's bits against the QAP's.
     pub user: Disagreement,
