@@ -24,11 +24,11 @@ enum State {
     Sent(Pulses),
     /// Alice has disclosed her sample and waits for Bob's.
     Estimating { sample: BitString, key: SecretBits },
-    /// Bob asks for parities.
+    /// Cascade runs: Bob asks for parities of Alice's bits.
     Reconciling(CascadeAlice),
-    /// Bob compares tags.
+    /// Bob has Alice's verification tag and compares it with his.
     Verifying(SecretBits),
-    /// The key is there.
+    /// The block is over at this end; holds the final key.
     Done(SecretBits),
     /// No key, for a reason.
     Aborted(AbortReason),

@@ -16,9 +16,9 @@ use crate::{Bb84Alice, Bb84Bob, QuantumConfig};
 pub struct Block {
     /// Counts of the block, and why it ended without a key, if it did.
     pub report: Bb84Report,
-    /// The key at QAP1.
+    /// Final key at Alice's end, QAP1; empty after an abort.
     pub alice: SecretBits,
-    /// The key at QAP2.
+    /// Final key at Bob's end, QAP2; empty after an abort.
     pub bob: SecretBits,
 }
 

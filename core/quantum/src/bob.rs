@@ -21,17 +21,17 @@ pub struct Bb84Bob {
 }
 
 enum State {
-    /// The detections are announced.
+    /// The detections are announced; holds the bit of each click until Alice's sifting comes.
     Announced(SecretBits),
     /// The sample is disclosed; Alice decides as Bob has decided.
     Estimated(SecretBits),
-    /// Parities are asked for.
+    /// Cascade runs: parities have been asked for and Alice's answers are awaited.
     Reconciling(Box<CascadeBob>),
-    /// Nothing more to ask.
+    /// Cascade has nothing more to ask; holds the corrected bits until Alice's tag comes.
     Reconciled(SecretBits),
-    /// The tags are equal.
+    /// The verification tags are equal; holds the corrected bits until the Toeplitz seed comes.
     Verified(SecretBits),
-    /// The key is there.
+    /// The block is over at this end; holds the final key.
     Done(SecretBits),
     /// No key, for a reason.
     Aborted(AbortReason),

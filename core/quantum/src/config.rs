@@ -71,7 +71,7 @@ pub enum ConfigError {
          lets a difference through with probability {bound:e}"
     )]
     TagTooShort {
-        /// The wanted correctness.
+        /// The eps_cor that was asked for.
         eps_cor: f64,
         /// Sifted bits expected in a block.
         sifted_bits: u64,
@@ -81,10 +81,11 @@ pub enum ConfigError {
 }
 
 impl QuantumConfig {
-    /// Checks every range.
+    /// Checks that every parameter lies in its range and that the verification tag reaches
+    /// `eps_cor`.
     ///
     /// # Errors
-    /// The first parameter found out of its range.
+    /// The first parameter found out of its range, or [`ConfigError::TagTooShort`].
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |key, value: f64, good: bool, range| {
             if good { Ok(()) } else { Err(ConfigError::OutOfRange { key, value, range }) }

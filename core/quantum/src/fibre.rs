@@ -23,12 +23,12 @@ impl Pulses {
         Self { bits: SecretBits::random(rng, count), bases: SecretBits::random(rng, count) }
     }
 
-    /// Number of pulses.
+    /// Number of pulses that Alice sends in the block.
     pub fn len(&self) -> usize {
         self.bits.len()
     }
 
-    /// True without any pulse.
+    /// Whether there are no pulses at all.
     pub fn is_empty(&self) -> bool {
         self.bits.is_empty()
     }
@@ -43,7 +43,7 @@ pub struct Clicks {
 }
 
 impl Clicks {
-    /// How many pulses clicked.
+    /// Number of pulses that clicked at Bob, which is the number of his bits.
     pub fn detected(&self) -> usize {
         self.bits.len()
     }
@@ -52,7 +52,7 @@ impl Clicks {
 /// One photon on the fibre: a bit in one of two conjugate bases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Photon {
-    /// The encoded bit.
+    /// The bit that is encoded in the photon's basis.
     pub bit: bool,
     /// The basis, false = rectilinear, true = diagonal.
     pub basis: bool,
@@ -67,7 +67,7 @@ impl Photon {
 
 /// Somebody on the fibre, next to Alice. What it returns travels on to Bob.
 pub trait Eavesdropper {
-    /// Handles one photon.
+    /// Takes one photon and returns the one that travels on to Bob; random choices come from `rng`.
     fn touch(&mut self, photon: Photon, rng: &mut dyn RngCore) -> Photon;
 }
 
@@ -84,7 +84,7 @@ impl InterceptResend {
         Self { share, intercepted: 0 }
     }
 
-    /// Photons measured so far.
+    /// Number of photons that were measured and sent again so far.
     pub fn intercepted(&self) -> u64 {
         self.intercepted
     }

@@ -20,9 +20,9 @@ pub struct SinglePhoton {
     pub sample_bits: u64,
     /// Error rate of the sample, Q.
     pub qber: f64,
-    /// Secrecy, eps_sec.
+    /// Secrecy parameter eps_sec: bound on the distance of the key from an ideal one.
     pub eps_sec: f64,
-    /// Correctness, eps_cor.
+    /// Correctness parameter eps_cor: bound on the probability that the keys differ unnoticed.
     pub eps_cor: f64,
 }
 

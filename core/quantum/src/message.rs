@@ -26,14 +26,14 @@ use crate::report::AbortReason;
 pub enum ToAlice {
     /// Which pulses clicked (one bit per pulse) and the basis of each click.
     Detections {
-        /// One bit per pulse.
+        /// One bit per pulse of the block, 1 where Bob's detectors clicked.
         clicked: BitString,
-        /// One bit per click.
+        /// One bit per click, the basis of Bob's measurement: 0 rectilinear, 1 diagonal.
         bases: BitString,
     },
     /// Bob's bits of the sample.
     SampleBits(BitString),
-    /// A Cascade question.
+    /// The next questions of Cascade: ranges of the key whose parities Bob wants.
     Parities(ParityRequest),
     /// Bob has nothing more to ask.
     Reconciled,
@@ -51,11 +51,11 @@ pub enum ToAlice {
 pub enum ToBob {
     /// Which clicks have equal bases, which sifted bits are the sample, and Alice's bits there.
     Sifting {
-        /// One bit per click.
+        /// One bit per click, 1 where both ends used the same basis.
         same_basis: BitString,
-        /// One bit per sifted bit.
+        /// One bit per sifted bit, 1 where it belongs to the sample.
         sample: BitString,
-        /// One bit per sampled bit.
+        /// Alice's bits of the sample, one bit per sampled bit.
         sample_bits: BitString,
     },
     /// Correct your bits; the shuffles come from this seed.
@@ -69,14 +69,14 @@ pub enum ToBob {
     Verify {
         /// Key of the hash, drawn after `Reconciled`.
         hash_key: u64,
-        /// Alice's authentication tag over the transcript.
+        /// 64-bit verification hash of Alice's key bits under `hash_key`.
         tag: u64,
     },
     /// Hash to this length with this Toeplitz seed, drawn after `Verified`.
     Amplify {
-        /// Final length in bits.
+        /// Length l of the final key in bits.
         length: u64,
-        /// n + l − 1 public bits.
+        /// Public seed of the Toeplitz matrix, n + l − 1 bits for n key bits.
         seed: BitString,
     },
     /// The block ends without a key.
@@ -84,7 +84,7 @@ pub enum ToBob {
 }
 
 impl ToAlice {
-    /// Name for reports.
+    /// Name of this kind of message, for reports and error texts.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Detections { .. } => "Detections",
@@ -98,7 +98,7 @@ impl ToAlice {
 }
 
 impl ToBob {
-    /// Name for reports.
+    /// Name of this kind of message, for reports and error texts.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Sifting { .. } => "Sifting",
@@ -117,7 +117,7 @@ pub enum ProtocolError {
     /// A message that does not belong here.
     #[error("message {message} while {state}")]
     Unexpected {
-        /// The message.
+        /// Name of the message that came.
         message: &'static str,
         /// What this end was doing.
         state: &'static str,
@@ -129,7 +129,7 @@ pub enum ProtocolError {
         what: &'static str,
         /// The count that the facts so far demand.
         expected: usize,
-        /// The count received.
+        /// The count that was found in the message.
         found: usize,
     },
     /// The generator of hash keys and seeds failed.
@@ -138,12 +138,12 @@ pub enum ProtocolError {
     /// The two ends disagree about how long the key is.
     #[error("final length: the other end says {theirs} bits, this end computes {ours}")]
     LengthDisagrees {
-        /// What this end computes.
+        /// Length in bits that this end computes from its own counts.
         ours: u64,
-        /// What the other end announced.
+        /// Length in bits that the other end announced.
         theirs: u64,
     },
-    /// A bad reconciliation message.
+    /// A parity request or an answer that Cascade refuses.
     #[error("reconciliation: {0}")]
     Cascade(#[from] CascadeError),
     /// A syndrome that belongs to no code.

@@ -13,21 +13,21 @@ pub enum AbortReason {
     /// Too few bits survived sifting to hold a sample and a key.
     #[error("only {sifted} bits were sifted")]
     TooFewBits {
-        /// Sifted bits.
+        /// Number of bits that were sifted.
         sifted: u64,
     },
     /// The sample shows more errors than the threshold allows: somebody may be listening.
     #[error("QBER too high: {errors} errors in a sample of {sample} bits")]
     QberAboveThreshold {
-        /// Errors in the sample.
+        /// Number of wrong bits among `sample`.
         errors: u64,
-        /// Bits of the sample.
+        /// Number of bits that the error rate was taken from.
         sample: u64,
     },
     /// Reconciliation disclosed as many bits as there are.
     #[error("reconciliation disclosed {disclosed} of {key_bits} bits")]
     LeakTooLarge {
-        /// Bits disclosed.
+        /// Number of bits that would have been disclosed.
         disclosed: u64,
         /// Bits of the sifted key before reconciliation.
         key_bits: u64,
@@ -35,7 +35,7 @@ pub enum AbortReason {
     /// The tag is too short for so many bits at the wanted correctness.
     #[error("a 64-bit tag cannot verify {key_bits} bits to the wanted correctness")]
     TagTooShort {
-        /// Bits to verify.
+        /// Number of key bits that the tag would have to verify.
         key_bits: u64,
     },
     /// A one-way code had more errors than it corrects.
@@ -52,11 +52,11 @@ pub enum AbortReason {
         "no secret bits: {key_bits} bits, {sample} sampled with {errors} errors, {leak} leaked"
     )]
     NoSecretBits {
-        /// Bits before amplification.
+        /// Number of key bits before privacy amplification.
         key_bits: u64,
-        /// Bits of the sample.
+        /// Number of bits disclosed to estimate the error rate.
         sample: u64,
-        /// Errors in the sample.
+        /// Number of errors among these.
         errors: u64,
         /// Bits disclosed about the key.
         leak: u64,
@@ -66,17 +66,17 @@ pub enum AbortReason {
 /// The counts that both ends keep for themselves, and that must agree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Pulses sent.
+    /// Number of pulses that Alice sent in the block.
     pub pulses: u64,
-    /// Pulses that clicked.
+    /// Number of pulses that clicked at Bob.
     pub detected: u64,
-    /// Clicks with equal bases.
+    /// Number of clicks for which both ends used the same basis.
     pub sifted: u64,
     /// Sifted bits disclosed to estimate the error rate, k.
     pub sample: u64,
     /// Errors among the sampled bits.
     pub sample_errors: u64,
-    /// Parities disclosed by Cascade.
+    /// Number of parity bits of the key that Cascade disclosed.
     pub parities: u64,
     /// Rounds of Cascade: a request and its answer.
     pub rounds: u64,
@@ -158,7 +158,7 @@ impl Counts {
 /// One block, as seen by somebody who watched both ends.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bb84Report {
-    /// What both ends counted.
+    /// Counts of the block, as Alice's end kept them.
     #[serde(flatten)]
     pub counts: Counts,
     /// Error rate of the sample.

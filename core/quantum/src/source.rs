@@ -15,7 +15,7 @@ pub const GROUP_BITS: RangeInclusive<usize> = 1..=65_536;
 /// One end of something that delivers the same numbered groups at both ends: a simulated link, key files, a QKD
 /// terminal.
 pub trait KeySource {
-    /// Bits per group, L_G.
+    /// Length L_G of every group of this source in bits.
     fn group_bits(&self) -> usize;
 
     /// Whole groups that are ready.
@@ -34,13 +34,13 @@ pub enum SourceError {
     /// A group length out of range.
     #[error("groups of {group_bits} bits; a group has 1 to 65536")]
     BadGroupLength {
-        /// The length asked for.
+        /// Length of a group that was asked for, in bits.
         group_bits: usize,
     },
     /// So many blocks in a row gave no key.
     #[error("{blocks} blocks in a row gave no key, the last one: {reason}")]
     NoKey {
-        /// Blocks tried.
+        /// Number of blocks in a row that gave no key.
         blocks: u32,
         /// Why the last one failed.
         reason: AbortReason,

@@ -5,9 +5,9 @@ use crate::report::AbortReason;
 /// How far one end of a block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Messages are expected.
+    /// The block is not over: further messages of the other end are expected.
     Running,
-    /// There is a key.
+    /// This end has computed its final key.
     Done,
     /// There is no key, for this reason.
     Aborted(AbortReason),

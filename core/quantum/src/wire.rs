@@ -8,10 +8,10 @@ pub enum WireError {
     /// The bytes end too early.
     #[error("the message ends in the middle of {what}")]
     Truncated {
-        /// What was being read.
+        /// Name of the field that was being read.
         what: &'static str,
     },
-    /// Bytes are left over.
+    /// Bytes are left over after the last field of the message.
     #[error("{bytes} bytes follow the message")]
     TrailingBytes {
         /// Number of bytes left over.
@@ -20,9 +20,9 @@ pub enum WireError {
     /// A number that is not allowed here.
     #[error("{what} = {value}, at most {most} is allowed")]
     TooLarge {
-        /// What it counts.
+        /// Name of the field that holds the number.
         what: &'static str,
-        /// The number received.
+        /// The number received, above `most`.
         value: u64,
         /// The most that is allowed.
         most: u64,
@@ -30,14 +30,14 @@ pub enum WireError {
     /// A code without a meaning, or a number not written in its shortest form.
     #[error("{what}: {value} means nothing")]
     Unknown {
-        /// What was being read.
+        /// Name of the field that was being read.
         what: &'static str,
-        /// The number received.
+        /// The byte received, which has no meaning there.
         value: u64,
     },
 }
 
-/// Appends to bytes.
+/// Builds the bytes of a message: what is written is appended to the inner vector.
 #[derive(Debug, Default)]
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 

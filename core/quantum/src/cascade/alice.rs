@@ -30,7 +30,7 @@ impl CascadeAlice {
     /// Ready to answer questions about `key`; the expected error rate and `seed` are public and the same at both ends.
     ///
     /// # Errors
-    /// [`CascadeError::TooLong`].
+    /// [`CascadeError::TooLong`] when the key has more than [`MAX_KEY_BITS`] bits.
     pub fn new(key: SecretBits, error_rate: f64, seed: u64) -> Result<Self, CascadeError> {
         if key.len() > MAX_KEY_BITS {
             return Err(CascadeError::TooLong { len: key.len() });
@@ -99,22 +99,22 @@ impl CascadeAlice {
         Ok(answers)
     }
 
-    /// The bits, unchanged.
+    /// Gives up the key, whose bits Cascade leaves as they were.
     pub fn into_key(self) -> SecretBits {
         self.key
     }
 
-    /// Bits disclosed so far.
+    /// Number of parities that were disclosed so far, one bit each.
     pub fn parities(&self) -> u64 {
         self.parities
     }
 
-    /// Requests answered so far.
+    /// Number of requests that were answered so far.
     pub fn rounds(&self) -> u64 {
         self.rounds
     }
 
-    /// Length of the key.
+    /// Length of the key in bits.
     pub fn key_bits(&self) -> usize {
         self.key.len()
     }

@@ -12,13 +12,13 @@ const SUBSET_LEVELS: u32 = 4;
 
 /// What the pending answers are about.
 enum Asked {
-    /// Nothing.
+    /// No answer is pending.
     Nothing,
     /// Every block of this pass, which is the next.
     Blocks(Box<Tree>),
-    /// These ranges.
+    /// Odd ranges of the passes opened so far, each halved or asked for its error's place.
     Ranges(Vec<Range>),
-    /// All subsets.
+    /// The random subsets of the whole key, asked together after the passes.
     Subsets,
     /// All ranges some levels below this node of a subset.
     Below { subset: usize, node: usize, levels: u32 },
@@ -58,7 +58,7 @@ impl CascadeBob {
     /// both ends.
     ///
     /// # Errors
-    /// [`CascadeError::TooLong`].
+    /// [`CascadeError::TooLong`] when the key has more than [`MAX_KEY_BITS`] bits.
     pub fn new(key: SecretBits, error_rate: f64, seed: u64) -> Result<Self, CascadeError> {
         if key.len() > MAX_KEY_BITS {
             return Err(CascadeError::TooLong { len: key.len() });
@@ -183,17 +183,17 @@ impl CascadeBob {
         }
     }
 
-    /// The corrected bits.
+    /// Gives up the key, with the errors corrected that were found so far.
     pub fn into_key(self) -> SecretBits {
         self.key
     }
 
-    /// Bits disclosed so far.
+    /// Number of parities that Alice has disclosed so far, one bit each.
     pub fn parities(&self) -> u64 {
         self.parities
     }
 
-    /// Requests answered so far.
+    /// Number of requests that Alice has answered so far.
     pub fn rounds(&self) -> u64 {
         self.rounds
     }

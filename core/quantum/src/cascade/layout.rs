@@ -25,9 +25,9 @@ pub(super) struct Layout {
     part_of: Vec<u8>,
 }
 
-/// A part of a pass.
+/// Successive positions of a pass that are cut into blocks of one length.
 struct Part {
-    /// Its first position.
+    /// First position of the part, a multiple of 64.
     start: usize,
     /// Logarithm of the length of its blocks.
     level: u32,
@@ -106,7 +106,7 @@ impl Layout {
         Self { bytes: Vec::new(), place_of: Vec::new(), words, row_of, turn, parts, part_of }
     }
 
-    /// Positions, padding included.
+    /// Number of positions of the pass, padding included; a multiple of 64.
     pub(super) fn len(&self) -> usize {
         self.part_of.len() * 64
     }

@@ -68,7 +68,7 @@ pub struct ParityRequest {
 pub struct Section {
     /// The pass, which names the shuffle; after the passes come the subsets.
     pub pass: u8,
-    /// Logarithm of the length.
+    /// Base-2 logarithm of the length of the ranges; 0 for [`Nodes::All`].
     pub level: u8,
     /// The ranges whose parities are asked for.
     pub nodes: Nodes,
@@ -86,13 +86,13 @@ pub enum Nodes {
     Places(Vec<u32>),
 }
 
-/// Why reconciliation stops.
+/// Why Cascade refuses a key, a request or an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CascadeError {
     /// A pass that does not exist.
     #[error("pass {pass} asked, there are {passes}")]
     WrongPass {
-        /// The pass asked for.
+        /// Number of the pass that was asked about, from 0.
         pass: u8,
         /// Passes and subsets that there are.
         passes: usize,
@@ -100,23 +100,23 @@ pub enum CascadeError {
     /// Ranges longer than the blocks.
     #[error("level {level} of pass {pass} asked, the blocks have level {top}")]
     WrongLevel {
-        /// The pass.
+        /// Number of the pass, from 0; the subsets are numbered after the passes.
         pass: u8,
-        /// The level asked for.
+        /// Level that was asked about: base-2 logarithm of the length of the ranges.
         level: u8,
-        /// The highest that there is.
+        /// The highest level that may be asked about in this pass.
         top: u32,
     },
     /// A range outside the pass.
     #[error("range {node} of pass {pass} at level {level} asked, there are {count}")]
     WrongNode {
-        /// The pass.
+        /// Number of the pass, from 0; the subsets are numbered after the passes.
         pass: u8,
-        /// The level.
+        /// Base-2 logarithm of the length of the ranges.
         level: u8,
-        /// The range asked for.
+        /// Index of the range that was asked about, from 0.
         node: u32,
-        /// Ranges at this level.
+        /// Number of ranges of this length in the pass.
         count: usize,
     },
     /// A request without a question.
@@ -127,15 +127,15 @@ pub enum CascadeError {
     TooMuch {
         /// Bits disclosed with this request.
         disclosed: u64,
-        /// Length of the key.
+        /// Length of the key in bits.
         len: usize,
     },
     /// Not one answer per question.
     #[error("{found} parities for {expected} questions")]
     WrongAnswer {
-        /// Questions asked.
+        /// Number of answers that the last request asks for.
         expected: usize,
-        /// Answers received.
+        /// Number of answers that were received.
         found: usize,
     },
     /// The parities contradict each other.
@@ -144,7 +144,7 @@ pub enum CascadeError {
     /// A key that is too long to reconcile in one piece.
     #[error("a key of {len} bits; at most {MAX_KEY_BITS} fit")]
     TooLong {
-        /// Length of the key.
+        /// Length of the key in bits.
         len: usize,
     },
     /// Bit strings that do not fit.
@@ -157,7 +157,7 @@ pub enum CascadeError {
 struct Schedule {
     /// Error rate that is expected.
     rate: f64,
-    /// Words of the key.
+    /// Length of the key in words of 64 bits, rounded up, at least 1.
     words: usize,
     /// How many passes there are.
     passes: usize,

@@ -2,7 +2,7 @@
 
 use super::{Nodes, Section};
 
-/// Bits by index.
+/// A set of indices, stored as one bit for each index.
 pub(super) struct Bitmap(Vec<u64>);
 
 impl Bitmap {

@@ -19,7 +19,7 @@ pub(super) struct Tree {
     pub(super) work: Vec<u32>,
     /// Blocks in which a wrong bit may be known by now.
     pub(super) touched: Vec<u32>,
-    /// Blocks in `work`.
+    /// For each block, whether it is in `work`.
     listed: Bitmap,
 }
 
@@ -38,7 +38,7 @@ impl Tree {
         }
     }
 
-    /// Number of blocks.
+    /// Number of blocks that the pass is cut into.
     pub(super) fn blocks(&self) -> usize {
         self.layout.blocks().count()
     }
@@ -48,13 +48,13 @@ impl Tree {
         self.layout.top()
     }
 
-    /// Level of a block.
+    /// Base-2 logarithm of the length of a block.
     #[inline]
     pub(super) fn block_level(&self, block: u32) -> u32 {
         self.layout.level((block as usize) << self.layout.bottom())
     }
 
-    /// What has been asked.
+    /// What has been asked about the ranges of this pass so far.
     pub(super) fn searched(&self) -> &Searched {
         &self.searched
     }

@@ -16,9 +16,9 @@ pub struct KeyAccount {
     pub block: u64,
     /// Method and parameters of the length.
     pub rule: LengthRule,
-    /// What both ends counted.
+    /// Counts of the block, equal at both ends.
     pub counts: DecoyCounts,
-    /// Bits of a tag.
+    /// Length in bits of each authentication tag of the block.
     pub tag_bits: u32,
     /// First pad bit of Alice's tag and of Bob's.
     pub pads: [u64; 2],
@@ -38,7 +38,7 @@ pub struct KeyFigures {
     pub efficiency: Option<f64>,
     /// What the block fails with when its pads are perfect.
     pub eps: BlockEps,
-    /// Alice's tag and Bob's.
+    /// Origin of the pad and failure probability, of Alice's authentication tag and of Bob's.
     pub tags: [TagEps; 2],
     /// What this key alone fails with.
     pub eps_key: f64,

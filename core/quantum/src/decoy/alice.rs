@@ -31,15 +31,15 @@ enum State {
     Sent(Choices),
     /// Alice's bits in the test basis are disclosed; she waits for Bob's.
     Testing(Sifted),
-    /// Bob asks for parities.
+    /// Cascade runs: Bob asks for parities of Alice's bits.
     Asked(CascadeAlice),
-    /// Bob has the syndrome.
+    /// Bob has the syndromes and corrects his bits by himself.
     Told(SecretBits),
-    /// Bob compares tags.
+    /// Bob has Alice's verification tag and compares it with his.
     Verifying(SecretBits),
     /// Bob knows the matrix; the key is still to be hashed.
     Amplifying { key: SecretBits, matrix: Box<Toeplitz> },
-    /// The key is there.
+    /// This end has computed the final key, which is not yet authenticated here.
     Done(SecretBits),
     /// No key, for a reason.
     Aborted(AbortReason),

@@ -21,9 +21,9 @@ pub struct DecoyRun {
     pub abort: Option<AbortReason>,
     /// Number of messages of the block, both ways.
     pub messages: u64,
-    /// The key at QAP1.
+    /// Final key at Alice's end, QAP1; empty after an abort.
     pub alice: SecretBits,
-    /// The key at QAP2.
+    /// Final key at Bob's end, QAP2; empty after an abort.
     pub bob: SecretBits,
 }
 

@@ -24,17 +24,17 @@ pub struct DecoyBob {
 
 #[derive(Debug)]
 enum State {
-    /// Detections are announced.
+    /// The detections are announced; holds the basis and bit of each click until sifting.
     Announced { bases: BitString, bits: SecretBits },
     /// The test bits are compared.
     Tested(SecretBits),
-    /// Parities are asked.
+    /// Cascade runs: parities have been asked for and Alice's answers are awaited.
     Asking(Box<CascadeBob>),
-    /// The bits are corrected.
+    /// The errors are corrected; holds the key bits until Alice's verification tag comes.
     Reconciled(SecretBits),
-    /// The tags are equal.
+    /// The verification tags are equal; holds the key bits until the Toeplitz seed comes.
     Verified(SecretBits),
-    /// The key is there.
+    /// This end has computed the final key, which is not yet authenticated here.
     Done(SecretBits),
     /// No key, for a reason.
     Aborted(AbortReason),

@@ -101,7 +101,7 @@ impl Default for DecoyConfig {
 }
 
 impl DecoyConfig {
-    /// Checks every range.
+    /// Checks that every parameter lies in its range.
     ///
     /// # Errors
     /// The first parameter found out of its range.

@@ -20,15 +20,15 @@ pub(super) const TAG_BITS: u32 = 64;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecoyCounts {
-    /// Pulses sent.
+    /// Number of pulses that Alice sent in the block.
     pub pulses: u64,
-    /// Pulses that clicked.
+    /// Number of pulses that clicked at Bob.
     pub clicks: u64,
     /// Sifted bits in the key basis by intensity, n_X.
     pub key_bits: [u64; INTENSITIES],
     /// Sifted bits in the test basis by intensity, n_Z.
     pub test_bits: [u64; INTENSITIES],
-    /// Errors among them, m_Z.
+    /// Errors among the test bits by intensity, m_Z.
     pub test_errors: [u64; INTENSITIES],
     /// Bits disclosed to correct errors.
     pub disclosed: u64,

@@ -24,7 +24,7 @@ pub const EPS_LIFETIME: f64 = 1.0 / (1u64 << 28) as f64;
 /// The longest transcript of a block, in bytes, for the forgery bound.
 pub const MAX_TRANSCRIPT_BYTES: u64 = 1 << 30;
 
-/// Why no block begins.
+/// Why a block may not begin: the failure probability left to the link does not suffice.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum EpsError {
     /// All blocks together would fail with more than is allowed in a link's lifetime.
@@ -33,9 +33,9 @@ pub enum EpsError {
          lifetime: begin a new link with a new secret"
     )]
     Spent {
-        /// The block.
+        /// Number of the block that was to begin.
         block: u64,
-        /// The sum with it.
+        /// Failure probability of all blocks up to and including that one.
         sum: f64,
     },
 }
@@ -46,7 +46,7 @@ pub enum EpsError {
 pub struct BlockEps {
     /// Failure probability of secrecy, eps_sec.
     pub sec: f64,
-    /// Correctness.
+    /// Failure probability of correctness, eps_cor.
     pub cor: f64,
     /// Forgery of one tag. Each end checks one tag of a block at most, as a tag that does not fit ends it.
     pub forgery: f64,
@@ -73,7 +73,7 @@ impl BlockEps {
     /// Checks that this block may begin.
     ///
     /// # Errors
-    /// [`EpsError::Spent`].
+    /// [`EpsError::Spent`] when the sum with this block exceeds [`EPS_LIFETIME`].
     pub fn check(&self, block: u64) -> Result<(), EpsError> {
         let sum = self.sum(block);
         // A sum that is not a number is refused as well.
@@ -90,7 +90,7 @@ impl BlockEps {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TagEps {
-    /// First pad bit.
+    /// Index in the pool of the first bit of the pad.
     pub index: u64,
     /// The block whose key the pad is part of; none for the start-up secret.
     pub from_block: Option<u64>,

@@ -16,17 +16,17 @@ pub type ByIntensity = [f64; INTENSITIES];
 pub struct DecoyBlock {
     /// Mean photon numbers μ₁ > μ₂ + μ₃, μ₂ > μ₃ ≥ 0.
     pub mean_photons: [f64; INTENSITIES],
-    /// Probability of each, p.
+    /// Probability p that Alice sends each intensity, in the same order.
     pub probabilities: [f64; INTENSITIES],
     /// Sifted bits in the key basis, n_X.
     pub key_bits: ByIntensity,
     /// Sifted bits in the test basis, n_Z.
     pub test_bits: ByIntensity,
-    /// Errors among them, m_Z.
+    /// Errors among the test bits, m_Z, by intensity.
     pub test_errors: ByIntensity,
-    /// Secrecy, eps_sec.
+    /// Secrecy parameter eps_sec: bound on the distance of the key from an ideal one.
     pub eps_sec: f64,
-    /// Correctness, eps_cor.
+    /// Correctness parameter eps_cor: bound on the probability that the keys differ unnoticed.
     pub eps_cor: f64,
 }
 
@@ -114,7 +114,7 @@ pub struct Asymptotic {
 }
 
 impl Asymptotic {
-    /// Secret bits per pulse.
+    /// The rate R in secret bits per pulse, at least 0, by the formula of [`Asymptotic`].
     pub fn rate(&self) -> f64 {
         let (mu, eta, y0) = (self.mean_photons, self.transmittance, self.background);
         let some = 1.0 - (-eta * mu).exp();

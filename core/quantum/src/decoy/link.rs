@@ -19,7 +19,7 @@ use super::length::INTENSITIES;
 /// What Alice chose for one pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
-    /// The bit.
+    /// The bit that the pulse encodes in its basis.
     pub bit: bool,
     /// True in the basis that the key is made of, false in the test basis.
     pub key_basis: bool,
@@ -30,7 +30,8 @@ pub struct Choice {
 /// Alice's choices for all pulses of a block.
 pub struct Choices {
     seed: [u64; 2],
-    /// Thresholds on 32 bits.
+    /// Thresholds on 32 random bits, 2^32 times the share: of the key basis, of signals, and of
+    /// signals and decoys together.
     key_basis: u64,
     signal: u64,
     decoy: u64,
@@ -82,7 +83,7 @@ fn finish(mut z: u64) -> u64 {
     z ^ z >> 31
 }
 
-/// One click at Bob.
+/// One click of Bob's detectors: of which pulse, in which basis, with which bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Click {
     /// Number of the pulse in its block.

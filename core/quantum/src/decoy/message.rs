@@ -29,14 +29,14 @@ pub const MAX_CLICKS: u64 = 1 << 27;
 pub enum Message {
     /// From Bob: which pulses clicked, and in which basis he measured them.
     Detections {
-        /// Pulses of the block.
+        /// Number of pulses in the block.
         pulses: u64,
         /// For each click the pulses without one before it.
         distances: Vec<u64>,
         /// For each click Bob's basis, true for the key's.
         bases: BitString,
     },
-    /// Alice: what is kept.
+    /// From Alice: which clicks have equal bases, with which intensities, and her test bits.
     Sifting {
         /// For each click, whether the bases are equal.
         equal: BitString,
@@ -53,42 +53,42 @@ pub enum Message {
     Reconcile {
         /// Error rate to start with, in units of 2^-32.
         rate: u32,
-        /// Seed of the shuffles.
+        /// Public seed of Cascade's shuffles and subsets.
         seed: u64,
     },
-    /// Alice: correct with this.
+    /// From Alice: the syndromes by which Bob corrects his bits, in place of Cascade.
     Syndrome {
         /// Error rate that the code was made for, in units of 2^-32.
         rate: u32,
-        /// Checks of each frame.
+        /// Number of checks, and so of syndrome bits, of each frame.
         checks: u64,
         /// The syndromes of all frames.
         bits: BitString,
     },
-    /// Bob: questions of Cascade.
+    /// From Bob: the next questions of Cascade, ranges of the key whose parities he wants.
     Questions(ParityRequest),
-    /// Alice: the answers.
+    /// From Alice: the parities asked for, in the order of the questions.
     Answers(BitString),
     /// Bob: nothing more to ask, and how many bits were wrong.
     Reconciled {
-        /// Bits flipped.
+        /// Number of key bits that Bob flipped.
         errors: u64,
     },
     /// Alice: the tag of her bits.
     Verify {
         /// Key of the hash, drawn after `Reconciled`.
         hash_key: [u64; 4],
-        /// Her tag.
+        /// 64-bit verification hash of Alice's key bits under `hash_key`.
         tag: u64,
     },
     /// Bob: whether his is the same.
     Verified {
-        /// Equal tags.
+        /// True when Bob's tag equals Alice's.
         equal: bool,
     },
     /// Alice: hash to this length with this Toeplitz seed, drawn after `Verified`.
     Amplify {
-        /// Final length in bits.
+        /// Length of the final key in bits.
         length: u64,
         /// Public bits of the matrix.
         seed: BitString,
@@ -98,7 +98,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Name for reports.
+    /// Name of this kind of message, for reports and error texts.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Detections { .. } => "Detections",
@@ -116,7 +116,7 @@ impl Message {
         }
     }
 
-    /// The bytes.
+    /// The message as bytes: one for its kind, then its fields.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::default();
         match self {
@@ -181,7 +181,7 @@ impl Message {
     /// Reads the bytes of one message: exactly those that [`to_bytes`](Self::to_bytes) would give.
     ///
     /// # Errors
-    /// Anything else.
+    /// [`WireError`] for bytes that end early, go on, or hold a number that is not allowed there.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
         let mut from = Reader::new(bytes);
         let kind = from.byte("kind")?;

@@ -8,12 +8,12 @@ use rand::TryRngCore;
 
 use crate::message::ProtocolError;
 
-/// One word.
+/// Draws one random 64-bit word; fails with [`ProtocolError::Randomness`] when `rng` does.
 pub(super) fn word<R: TryRngCore + ?Sized>(rng: &mut R) -> Result<u64, ProtocolError> {
     rng.try_next_u64().map_err(failed)
 }
 
-/// Four words.
+/// Draws four random 64-bit words; fails with [`ProtocolError::Randomness`] when `rng` does.
 pub(super) fn words<R: TryRngCore + ?Sized>(rng: &mut R) -> Result<[u64; 4], ProtocolError> {
     let mut bytes = [0; 32];
     rng.try_fill_bytes(&mut bytes).map_err(failed)?;
@@ -24,7 +24,7 @@ pub(super) fn words<R: TryRngCore + ?Sized>(rng: &mut R) -> Result<[u64; 4], Pro
     Ok(words)
 }
 
-/// `len` bits.
+/// Draws `len` random bits; fails with [`ProtocolError::Randomness`] when `rng` does.
 pub(super) fn bits<R: TryRngCore + ?Sized>(
     rng: &mut R,
     len: usize,

@@ -37,21 +37,21 @@ pub enum CascadeCharge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LengthRule {
-    /// The statement.
+    /// Which security statement the length follows from.
     pub length: LengthMethod,
-    /// How errors were corrected.
+    /// How Bob's errors were corrected: by Cascade or by a one-way code.
     pub reconciliation: Reconciliation,
-    /// What Cascade is charged.
+    /// Which parities count as said when Cascade was used: Alice's only, or both ends'.
     pub charge: CascadeCharge,
-    /// Mean photon numbers.
+    /// Mean photon numbers of signal, decoy and vacuum pulses.
     pub mean_photons: [f64; INTENSITIES],
-    /// Probability of each intensity.
+    /// Probability that Alice sends each intensity, in the same order.
     pub intensity_shares: [f64; INTENSITIES],
     /// Probability of the key basis at either end.
     pub key_basis_share: f64,
-    /// Secrecy of a block.
+    /// Secrecy parameter eps_sec of a block: bound on the distance of its key from an ideal one.
     pub eps_sec: f64,
-    /// Correctness of a block.
+    /// Correctness parameter eps_cor of a block: bound on the probability of unequal keys.
     pub eps_cor: f64,
 }
 
@@ -70,7 +70,7 @@ pub struct Leak {
 }
 
 impl Leak {
-    /// All of it.
+    /// Bits said about the key in all, the sum over the causes; saturates instead of overflowing.
     pub fn total(&self) -> u64 {
         [self.questions, self.numbers, self.verification]
             .into_iter()

@@ -49,14 +49,14 @@ pub enum Step {
     Hold(SecretBits),
     /// The second: the first has it. What was held may be used.
     Release,
-    /// The block is over.
+    /// The block is over at this end, with a key or without.
     End(SessionEnd),
 }
 
-/// How a block ended.
+/// How a block ended at one end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SessionEnd {
-    /// With a key.
+    /// The block gave a key that both ends have authenticated.
     Key,
     /// The block gave no key, for this reason.
     Aborted(AbortReason),
@@ -214,7 +214,7 @@ impl Session {
     /// awaited; without the call the work is done when its result is needed.
     ///
     /// # Errors
-    /// Those of the work.
+    /// [`SessionError::Protocol`] when the key cannot be hashed with the matrix of the block.
     pub fn work(&mut self) -> Result<(), SessionError> {
         if let End::Alice(alice) = &mut self.end {
             alice.work()?;
@@ -232,7 +232,7 @@ impl Session {
         Some([self.tag_pads[0]?, self.tag_pads[1]?])
     }
 
-    /// Number of the block.
+    /// Number of the block, as given to [`alice`](Self::alice) or [`bob`](Self::bob).
     pub fn number(&self) -> u64 {
         self.number
     }

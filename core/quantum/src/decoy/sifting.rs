@@ -18,7 +18,7 @@ pub struct Detections {
     pub(super) distances: Vec<u64>,
     /// Bases, true for the key's.
     pub(super) bases: BitString,
-    /// Results.
+    /// Bit of each click, as Bob measured it.
     pub(super) bits: SecretBits,
 }
 

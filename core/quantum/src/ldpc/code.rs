@@ -56,7 +56,7 @@ impl Code {
         Ok(Self { bits, columns, starts, entries })
     }
 
-    /// Bits of the word.
+    /// Length in bits of the words that the code is made for.
     pub fn bits(&self) -> usize {
         self.bits
     }

@@ -18,12 +18,12 @@ pub struct Decoder {
 /// The log-likelihood ratio of a bit that is known.
 const CERTAIN: i16 = 1000;
 
-/// What a decoder found.
+/// The errors that a decoder found, and how many sweeps that took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// One for each bit that is wrong.
+    /// One bit per bit of the code's word, 1 where that bit is wrong.
     pub errors: BitString,
-    /// Sweeps over all checks.
+    /// Number of sweeps over all checks that were made.
     pub iterations: u32,
 }
 

@@ -19,7 +19,7 @@ const CHUNK: usize = 64;
 /// The most entries of a row.
 pub(super) const MAX_ROW: usize = 256;
 
-/// Room for one row.
+/// Working memory for the update of one row of checks with at most [`MAX_ROW`] entries.
 pub(super) struct Scratch {
     inputs: Vec<Wide>,
     tree: Vec<[u8; CHUNK]>,
@@ -31,7 +31,7 @@ impl Scratch {
     }
 }
 
-/// Which instructions to use.
+/// Which instructions the update is compiled for: those of any processor, AVX2 or AVX-512.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kernel {
     Portable,

@@ -36,7 +36,7 @@ pub use decoder::{Decoded, Decoder};
 pub use plan::{Plan, correct, planned_efficiency, syndromes};
 pub use profile::Profile;
 
-/// The longest frame.
+/// The most bits of a frame, the word that one code is applied to: 2²².
 pub const MAX_FRAME_BITS: usize = 1 << 22;
 
 /// Why there is no code.
@@ -45,17 +45,17 @@ pub enum LdpcError {
     /// A size without a code.
     #[error("no code has {bits} bits and {checks} checks")]
     BadSize {
-        /// Bits asked for.
+        /// Number of bits per word that was asked for.
         bits: usize,
-        /// Checks asked for.
+        /// Number of checks (syndrome bits) that was asked for.
         checks: usize,
     },
     /// A syndrome of another length.
     #[error("a syndrome of {found} bits, the plan has {expected}")]
     WrongSyndrome {
-        /// Bits that there should be.
+        /// Number of syndrome bits that the plan has, over all frames.
         expected: usize,
-        /// Bits there are.
+        /// Number of syndrome bits that were given.
         found: usize,
     },
 }

@@ -32,9 +32,9 @@ pub fn planned_efficiency(bits: usize, rate: f64) -> f64 {
 /// What both ends must know to use one code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
-    /// Bits of the key.
+    /// Length of the whole key in bits, over all frames.
     pub bits: usize,
-    /// Expected error rate.
+    /// Expected share of wrong bits, for which the code is made and the decoder starts.
     pub rate: f64,
     /// Checks of each frame, a multiple of 256.
     pub checks: usize,
@@ -49,7 +49,7 @@ impl Plan {
         plan
     }
 
-    /// Number of frames.
+    /// Number of frames that the key is cut into, at least 1.
     pub fn frames(&self) -> usize {
         // A little more than a frame still goes into one.
         (self.bits.saturating_sub(FRAME_BITS / 4)).div_ceil(FRAME_BITS).max(1)
