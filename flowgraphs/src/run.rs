@@ -12,10 +12,12 @@ use crqkd_blocks::radio::Progress;
 use crqkd_blocks::transceiver::Capture;
 use crqkd_forwarding::{Counters, UserBalance};
 use crqkd_keys::Group;
+use futuresdr::futures::future::{Either, select};
 use futuresdr::prelude::*;
 use futuresdr::runtime::scheduler::SmolScheduler;
 use futuresdr::runtime::{BlockId, Error, FlowgraphHandle, config};
 use std::io::{self, Write};
+use std::pin::pin;
 use std::sync::Arc;
 
 /// A runtime on `workers` threads. Its control port stays closed, and it does not log to stdout.
@@ -84,6 +86,8 @@ pub struct Running {
     noticed: Receiver<(Role, Notice)>,
     captured: Option<Receiver<Capture>>,
     ended: Receiver<Result<Flowgraph, Error>>,
+    /// Closed when it has ended.
+    over: Receiver<()>,
     /// Threads live as long as it.
     _runtime: Runtime<SmolScheduler>,
 }
@@ -104,13 +108,15 @@ impl StopHandle {
 pub struct Supplier {
     handle: FlowgraphHandle,
     key_buffer: BlockId,
+    /// Closed when the run has ended.
+    over: Receiver<()>,
 }
 
 impl Supplier {
     /// Hands groups over; they take effect as soon as possible. False when the run has ended.
     pub fn supply(&self, groups: Vec<Group>) -> bool {
         let begin = Begin { supply: vec![(0, groups)], requests: Vec::new() };
-        Runtime::block_on(self.handle.post(self.key_buffer, "begin", pack(begin))).is_ok()
+        post_begin(&self.handle, self.key_buffer, begin, &self.over).is_ok()
     }
 }
 
@@ -145,6 +151,24 @@ impl Finished {
     }
 }
 
+/// Hands a message to a key buffer. A flowgraph that ends in the meantime may keep it, and its answer, for ever: its end is
+/// waited for as well.
+fn post_begin(
+    handle: &FlowgraphHandle,
+    key_buffer: BlockId,
+    begin: Begin,
+    over: &Receiver<()>,
+) -> Result<(), Error> {
+    Runtime::block_on(async {
+        let posted = pin!(handle.post(key_buffer, "begin", pack(begin)));
+        let ended = pin!(over.recv());
+        match select(posted, ended).await {
+            Either::Left((posted, _)) => posted,
+            Either::Right(_) => Err(Error::FlowgraphTerminated),
+        }
+    })
+}
+
 impl Running {
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn start(
@@ -162,20 +186,23 @@ impl Running {
         let handle = running.handle();
         let blocks = begins.iter().map(|(block, _)| *block);
         let key_buffers = members.iter().map(|(role, _)| *role).zip(blocks).collect();
-        for (block, begin) in begins {
-            let posted = Runtime::block_on(handle.post(block, "begin", pack(begin)));
-            // Any other error: a radio whose air was stopped has ended the flowgraph already, and `wait` tells why.
-            if let Err(error @ Error::InvalidMessagePort(..)) = posted {
-                return Err(error.into());
-            }
-        }
         let (end, ended) = async_channel::bounded(1);
+        let (alive, over) = async_channel::bounded(1);
         let notices = noticed.clone();
         runtime.spawn_background(async move {
             let result = running.wait_async().await;
             let _ = end.send(result).await;
             notices.close();
+            drop(alive);
         });
+        for (block, begin) in begins {
+            // Any other error: a radio whose air was stopped has ended the flowgraph already, and `wait` tells why.
+            if let Err(error @ Error::InvalidMessagePort(..)) =
+                post_begin(&handle, block, begin, &over)
+            {
+                return Err(error.into());
+            }
+        }
         Ok(Running {
             members,
             progress,
@@ -185,6 +212,7 @@ impl Running {
             noticed,
             captured,
             ended,
+            over,
             _runtime: runtime,
         })
     }
@@ -197,7 +225,7 @@ impl Running {
     /// To bring groups to a role of this run, if it has one of that name.
     pub fn supplier(&self, role: Role) -> Option<Supplier> {
         let (_, key_buffer) = *self.key_buffers.iter().find(|(of, _)| *of == role)?;
-        Some(Supplier { handle: self.handle.clone(), key_buffer })
+        Some(Supplier { handle: self.handle.clone(), key_buffer, over: self.over.clone() })
     }
 
     /// To watch the run.

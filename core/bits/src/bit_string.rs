@@ -128,7 +128,8 @@ impl BitString {
     pub fn extend_from(&mut self, other: &Self) {
         let shift = self.len % 64;
         self.len += other.len;
-        self.words.reserve(words_for(self.len) - self.words.len());
+        let needed = words_for(self.len);
+        self.words.reserve(needed - self.words.len());
         if shift == 0 {
             self.words.extend_from_slice(&other.words);
         } else {
@@ -136,10 +137,13 @@ impl BitString {
                 if let Some(last) = self.words.last_mut() {
                     *last |= word << shift;
                 }
-                self.words.push(word >> (64 - shift));
+                // Never more than was reserved: memory that grows leaves an unwiped copy of a secret behind.
+                if self.words.len() < needed {
+                    self.words.push(word >> (64 - shift));
+                }
             }
         }
-        self.words.truncate(words_for(self.len));
+        self.words.truncate(needed);
     }
 
     /// Keeps the first `len` bits; no effect when there are fewer.
@@ -373,6 +377,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Else the copy in the old memory would stay unwiped.
+    #[test]
+    fn what_has_room_does_not_move() {
+        for (have, more) in [(63, 1), (1, 63), (40, 88), (127, 1)] {
+            let mut bits = BitString::with_capacity(have + more);
+            bits.extend_from(&BitString::with_len(have));
+            bits.words.shrink_to(words_for(have + more));
+            let (place, room) = (bits.words.as_ptr(), bits.words.capacity());
+            bits.extend_from(&BitString::with_len(more));
+            assert_eq!(
+                (bits.words.as_ptr(), bits.words.capacity()),
+                (place, room),
+                "{have} {more}"
+            );
+            assert_eq!(bits.len(), have + more);
+        }
+    }
 
     #[test]
     fn bytes_hold_the_first_bit_first() {

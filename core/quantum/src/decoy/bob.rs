@@ -63,15 +63,17 @@ impl DecoyBob {
     pub fn handle(&mut self, message: Message) -> Result<Option<Message>, ProtocolError> {
         let name = message.name();
         let unexpected = |state| ProtocolError::Unexpected { message: name, state };
+        // What the length charges is what both have agreed on.
+        let by_questions = self.config.reconciliation == Reconciliation::Cascade;
         let (state, answer) = match (mem::replace(&mut self.state, State::Failed), message) {
             (
                 State::Announced { bases, bits },
                 Message::Sifting { equal, signal, decoy, test_bits },
             ) => self.sift(&bases, &bits, &Disclosed { equal, signal, decoy }, &test_bits),
-            (State::Tested(key), Message::Syndrome { rate, checks, bits }) => {
+            (State::Tested(key), Message::Syndrome { rate, checks, bits }) if !by_questions => {
                 self.correct(key, rate, checks, &bits)
             }
-            (State::Tested(key), Message::Reconcile { rate, seed }) => {
+            (State::Tested(key), Message::Reconcile { rate, seed }) if by_questions => {
                 self.expect_rate(rate)?;
                 let cascade =
                     Box::new(CascadeBob::new(key, f64::from(rate) / 2f64.powi(32), seed)?);
@@ -169,9 +171,6 @@ impl DecoyBob {
         expect_len("error rate", ours as usize, rate as usize)?;
         // Whatever she told is in the leak.
         plan.checks = checks as usize;
-        if self.config.reconciliation != Reconciliation::OneWay {
-            return Err(ProtocolError::Unexpected { message: "Syndrome", state: "tested" });
-        }
         self.counts.disclosed = told.len() as u64;
         self.counts.rounds = 1;
         match ldpc::correct(&mut key, told, &plan)? {

@@ -2,6 +2,7 @@
 
 use crqkd_bits::BitString;
 
+use super::kernel::MAX_ROW;
 use super::profile::Profile;
 use super::{LdpcError, MAX_FRAME_BITS};
 
@@ -43,9 +44,16 @@ impl Code {
         if bits == 0 || bits > MAX_FRAME_BITS || rows < 4 || rows >= columns {
             return Err(LdpcError::BadSize { bits, checks });
         }
+        let degrees = profile.degrees(columns, rows);
+        if degrees.iter().sum::<usize>() > rows * MAX_ROW {
+            return Err(LdpcError::BadSize { bits, checks });
+        }
         let mut builder = Builder::new(rows, seed);
-        for (column, degree) in profile.degrees(columns, rows).into_iter().enumerate() {
+        for (column, degree) in degrees.into_iter().enumerate() {
             builder.column(column as u32, degree.min(rows));
+        }
+        if builder.rows.iter().any(|row| row.len() > MAX_ROW) {
+            return Err(LdpcError::BadSize { bits, checks });
         }
         let mut starts = vec![0];
         let mut entries = Vec::new();
@@ -244,6 +252,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    /// How many checks there are is said by the other end, before it is authenticated.
+    #[test]
+    fn a_row_with_more_bits_than_the_decoder_takes_is_refused() {
+        for checks in [1024, 2048, 4096] {
+            let error = Code::new(1 << 20, checks, &Profile::for_rate(0.01), 1).unwrap_err();
+            assert!(matches!(error, LdpcError::BadSize { .. }), "{error}");
+        }
+    }
 
     #[test]
     fn a_code_has_its_degrees_and_no_cycle_of_length_4() {

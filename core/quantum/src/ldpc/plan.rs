@@ -3,6 +3,7 @@
 use crqkd_bits::{BitString, SecretBits};
 
 use super::code::LIFT;
+use super::kernel::MAX_ROW;
 use super::{Code, Decoder, LdpcError, Profile};
 use crate::finite_key::binary_entropy;
 
@@ -29,6 +30,9 @@ pub fn planned_efficiency(bits: usize, rate: f64) -> f64 {
     long + 0.02 * (root - 1.0).max(0.0)
 }
 
+/// Bits of a row of the code in the mean, at most: some rows have more, and none may have more than the decoder takes.
+const ROW_BITS: usize = 4 * MAX_ROW / 5;
+
 /// What both ends must know to use one code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
@@ -45,7 +49,11 @@ impl Plan {
     pub fn new(bits: usize, rate: f64, efficiency: f64) -> Self {
         let mut plan = Self { bits, rate, checks: 0 };
         let told = efficiency * binary_entropy(rate) * plan.frame_bits() as f64;
-        plan.checks = LIFT * ((told / LIFT as f64).ceil() as usize).max(4);
+        let rows = ((told / LIFT as f64).ceil() as usize).max(4);
+        // With few errors the rows would be longer than the decoder takes.
+        let degrees = Profile::for_rate(rate).degrees(plan.frame_bits() / LIFT, rows);
+        let shortest = degrees.iter().sum::<usize>().div_ceil(ROW_BITS);
+        plan.checks = LIFT * rows.max(shortest);
         plan
     }
 
@@ -151,6 +159,24 @@ mod tests {
             let mut bob = SecretBits::from(bob);
             assert!(correct(&mut bob, &told, &plan).unwrap().is_some(), "{rate}");
             assert!(bob.ct_eq(&alice.into()));
+        }
+    }
+
+    #[test]
+    fn a_key_with_hardly_an_error_has_a_code_too() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for (bits, rate) in [(300_000, 0.0), (300_000, 1e-4), (300_000, 2.5e-3), (40_000, 1e-3)] {
+            let alice = BitString::random(&mut rng, bits);
+            let bob: BitString = alice.iter().map(|b| b ^ (rng.random::<f64>() < rate)).collect();
+            let plan = Plan::new(bits, rate, planned_efficiency(bits, rate));
+            let told = syndromes(&alice, &plan).unwrap();
+            let mut bob = SecretBits::from(bob);
+            assert!(correct(&mut bob, &told, &plan).unwrap().is_some(), "{bits} at {rate}");
+            assert!(bob.ct_eq(&alice.into()));
+            // Fewer checks than the decoder takes, as a stranger may say before he is known, are an error.
+            let few = Plan { checks: 1024, ..plan };
+            let told = BitString::with_len(1024 * plan.frames());
+            assert!(correct(&mut bob, &told, &few).is_err(), "{bits} at {rate}");
         }
     }
 
