@@ -137,7 +137,7 @@ impl AirConfig {
         self.estimate_snr_db - 10.0 * f64::from(ESTIMATE_GAIN).log10()
     }
 
-    /// Wavelength in metres.
+    /// Wavelength of the carrier in metres: the speed of light over `carrier_hz`.
     pub fn wavelength_m(&self) -> f64 {
         299_792_458.0 / self.carrier_hz
     }
@@ -149,13 +149,13 @@ pub enum AirError {
     /// A value lies outside its range.
     #[error("{key} = {value} is outside {min}..={max}")]
     OutOfRange {
-        /// Name of the field.
+        /// Name of the field of [`AirConfig`] that is out of range.
         key: &'static str,
         /// The value that it has.
         value: f64,
-        /// Smallest value allowed.
+        /// Smallest value that the field may have.
         min: f64,
-        /// Largest value allowed.
+        /// Largest value that the field may have.
         max: f64,
     },
 }

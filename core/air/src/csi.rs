@@ -74,7 +74,7 @@ impl CarrierSet {
         Self { len: indices.len(), turn, ripple, omega, noise }
     }
 
-    /// Number of carriers.
+    /// Number of carriers in the set.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -84,7 +84,8 @@ impl CarrierSet {
         self.len == 0
     }
 
-    /// Transform of the taps.
+    /// Writes the frequency response of the taps at the set's carriers, Σ tap\[l\]·e^{-j2πkl/64},
+    /// to `out`.
     pub(crate) fn transform(&self, taps: &[Complex32], out: &mut [Complex32]) {
         out.fill(Complex32::ZERO);
         for (tap, row) in taps.iter().zip(self.turn.chunks_exact(self.len)) {

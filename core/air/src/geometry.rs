@@ -25,7 +25,7 @@ pub const TAPS: usize = 16;
 const LANES: usize = 8;
 /// Groups of lanes a tap: two of waves from things that stand still, one of waves from things that move.
 const GROUPS: usize = 3;
-/// Waves a tap.
+/// Waves that are summed for one tap.
 const WAVES: usize = LANES * GROUPS;
 /// Waves that make up the shadowing.
 const SHADOW_WAVES: usize = 16;

@@ -12,7 +12,8 @@ use crate::config::AirConfig;
 use crate::radio::Radio;
 use crate::random::{Purpose, stream};
 
-/// One kind of event.
+/// One kind of interference: events at random times, at most one of which begins in each cell of
+/// time.
 #[derive(Clone, Debug)]
 struct Process {
     purpose: Purpose,
@@ -27,7 +28,7 @@ struct Process {
 /// Something that disturbs a site.
 #[derive(Clone, Debug, PartialEq)]
 struct Event {
-    /// When.
+    /// Air time of the event in samples, its end excluded.
     time: Range<u64>,
     /// Power added, in units of the quiet noise floor.
     power: f32,

@@ -73,7 +73,7 @@ impl Transmission {
 pub struct Wired<W> {
     /// Air time at which it takes effect at the receiver.
     pub arrival: AirTime,
-    /// The sender.
+    /// The radio that sent the message.
     pub from: RadioId,
     /// Counts the sender's messages from 0: with `arrival` and `from` a total order.
     pub number: u64,
@@ -109,28 +109,28 @@ impl Promises {
 pub enum Step<W> {
     /// Receive the samples `[from, to)`.
     Receive {
-        /// First sample.
+        /// Air time of the first sample to receive.
         from: AirTime,
-        /// After the last sample.
+        /// Air time just after the last sample to receive.
         to: AirTime,
         /// The radio stops listening at `to`.
         last: bool,
         /// All bursts of other radios that can be heard in it, ordered by (start, radio).
         bursts: Vec<Transmission>,
     },
-    /// A wired message.
+    /// Handle this message, which came over a wire.
     Wired(Wired<W>),
     /// Every message of `from` that arrives before `until` was handed over. Comes when the radio can do something with
     /// it: before the samples that it goes beyond, not with every promise of the sender.
     WireHorizon {
-        /// The sender.
+        /// The radio at the other end of the wire.
         from: RadioId,
         /// Air time before which nothing more will come from it.
         until: AirTime,
     },
     /// Nothing can be said before somebody promises more.
     Wait,
-    /// The radio has left.
+    /// The radio has left the air: nothing more will come for it.
     End,
 }
 
@@ -363,7 +363,7 @@ impl<W> Medium<W> {
         state.inbox.clear();
     }
 
-    /// True after [`leave`](Self::leave).
+    /// Whether [`leave`](Self::leave) was called for this radio.
     pub fn has_left(&self, radio: RadioId) -> bool {
         self.radios[radio.0].left
     }

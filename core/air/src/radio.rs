@@ -12,7 +12,7 @@ use rand::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Radio {
-    /// The quantum access point.
+    /// The quantum access point (QAP).
     Qap,
     /// The user with the mobile terminal.
     User,
@@ -65,9 +65,9 @@ impl Hardware {
 /// What differs from burst to burst at one receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Reception {
-    /// Gain in dB.
+    /// Deviation of the burst's gain from its usual value, in dB.
     pub(crate) gain_db: f32,
-    /// Delay in samples.
+    /// Deviation of the burst's arrival from its usual time, in samples, within ±0.5.
     pub(crate) delay: f32,
 }
 

@@ -30,12 +30,12 @@ const NODE: usize = 64;
 /// Taps below this share of the response's power are left out at its ends.
 const NEGLIGIBLE: f32 = 1e-8;
 
-/// A transmission.
+/// A transmission as it leaves the antenna of one radio.
 #[derive(Clone, Debug)]
 pub struct Burst {
     /// Air time of its first sample.
     pub start: u64,
-    /// The radio that transmits.
+    /// The radio that transmits the burst.
     pub tx: Radio,
     /// What is sent; mean power 1 by convention.
     pub samples: Arc<[Complex32]>,
@@ -145,7 +145,7 @@ pub(crate) fn convert(out: &mut [Complex32], full: f32, step: f32) {
     }
 }
 
-/// Nothing to convolve.
+/// An input of zeros: what the receiver gets while no radio transmits.
 pub(crate) fn silence() -> Input {
     [[0.0; CHUNK + RESPONSE]; 2]
 }

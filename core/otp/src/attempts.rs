@@ -19,12 +19,12 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// The group.
+    /// Number of the group that the attempts were made for.
     pub fn group(&self) -> GroupId {
         self.group
     }
 
-    /// Attempts so far.
+    /// Number of failed attempts that were added up.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -48,12 +48,12 @@ pub enum Combined {
     /// A group whose check holds; as [`Opening::Decoded`](crate::Opening::Decoded), only the hash over a block accepts
     /// it.
     Decoded {
-        /// The group.
+        /// The group that was decoded.
         group: Group,
         /// Bits of this attempt's pad (in cascade mode: of pad or ciphertext) that differ from the codeword, of n: the
         /// disagreement of a fresh pad, free of charge.
         corrected: usize,
-        /// Attempts that were combined.
+        /// Number of attempts that were combined, this one included.
         attempts: usize,
     },
     /// Still too different: send again under a fresh pad and hand this in.

@@ -6,7 +6,7 @@ use crqkd_keys::{Group, GroupId, PadRef};
 /// A group under its pad: public.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ciphertext {
-    /// The group inside.
+    /// Number of the group that is encrypted.
     pub group: GroupId,
     /// The pad bits that mask it, in order: what the receiver must take from its own store.
     pub pad: Vec<PadRef>,
@@ -25,7 +25,7 @@ pub enum Received {
 }
 
 impl Received {
-    /// Number of ciphertext bits.
+    /// Number of ciphertext bits that arrived.
     pub fn len(&self) -> usize {
         match self {
             Self::Exact(bits) => bits.len(),
@@ -33,7 +33,7 @@ impl Received {
         }
     }
 
-    /// True without any bit.
+    /// Whether not a single bit arrived.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -53,7 +53,7 @@ pub enum Opening {
     /// whoever can change the ciphertext can change the group: only the hash over a block of groups decides what is
     /// accepted.
     Decoded {
-        /// The group.
+        /// The group that was decoded.
         group: Group,
         /// Bits of the pad (in cascade mode: of pad or ciphertext) that were corrected, of n.
         corrected: usize,
@@ -62,7 +62,7 @@ pub enum Opening {
     },
     /// The two pads differ too much: the group must be sent again under a fresh pad.
     Retransmit {
-        /// The group.
+        /// Number of the group that could not be decoded.
         group: GroupId,
     },
 }

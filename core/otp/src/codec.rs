@@ -229,12 +229,12 @@ impl OtpCodec {
         Ok(Ciphertext { group: id, pad: pad.refs().to_vec(), bits })
     }
 
-    /// The configuration.
+    /// The parameters that the codec was made with.
     pub fn config(&self) -> &OtpConfig {
         &self.config
     }
 
-    /// The code.
+    /// The polar code that groups are encoded with.
     pub fn code(&self) -> &PolarCode {
         &self.code
     }

@@ -8,40 +8,40 @@ use crate::CiphertextMode;
 /// A value of [`OtpConfig`](crate::OtpConfig) that is out of its range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// Code length.
+    /// The code length `n` is not a power of two within its range.
     #[error("n is {n}, expected a power of two from 128 to 4096")]
     Length {
-        /// The value found.
+        /// Code length that was given, in bits.
         n: usize,
     },
-    /// Group length.
+    /// The group length `k` does not fit the code beside the check, or is 0.
     #[error("k is {k}, expected 1 to {most} with n = {n} and crc = {crc}")]
     Group {
-        /// The value found.
+        /// Group length that was given, in bits.
         k: usize,
-        /// Largest value that fits.
+        /// Largest group length that fits, `n - crc` bits.
         most: usize,
-        /// Code length.
+        /// Code length in bits.
         n: usize,
-        /// Length of the check.
+        /// Length of the check in bits.
         crc: usize,
     },
-    /// Length of the check.
+    /// There is no check of the length `crc`.
     #[error("crc is {crc}, expected 11, 16 or 32")]
     Crc {
-        /// The value found.
+        /// Length of the check that was given, in bits.
         crc: usize,
     },
-    /// Number of decoder paths.
+    /// The number of decoder paths `list_size` is out of range.
     #[error("list_size is {list_size}, expected 1 to {}", crqkd_polar::MAX_LIST)]
     ListSize {
-        /// The value found.
+        /// Number of paths that was given.
         list_size: usize,
     },
-    /// Disagreement that the code is built for.
+    /// The key disagreement rate `design_kdr` that the code is built for is out of range.
     #[error("design_kdr is {value}, expected 0.0001 to 0.4999")]
     DesignKdr {
-        /// The value found.
+        /// Key disagreement rate that was given, a share of bits.
         value: f64,
     },
     /// Anything that only the code's construction noticed.
@@ -55,9 +55,9 @@ pub enum OtpError {
     /// The group has not the length that the code carries.
     #[error("group {group}: has {bits} bits, code carries {needed}")]
     GroupLength {
-        /// Number of the group.
+        /// Number of the group in question.
         group: GroupId,
-        /// Bits in the group.
+        /// Number of bits in the group.
         bits: usize,
         /// Bits that the code carries.
         needed: usize,
@@ -65,27 +65,27 @@ pub enum OtpError {
     /// The pad has not the length of a codeword.
     #[error("group {group}: pad has {bits} bits, code needs {needed}")]
     PadLength {
-        /// Number of the group.
+        /// Number of the group in question.
         group: GroupId,
-        /// Bits in the pad.
+        /// Number of bits in the pad.
         bits: usize,
-        /// Length of a codeword.
+        /// Length of a codeword in bits.
         needed: usize,
     },
     /// What was received has not the length of a codeword.
     #[error("group {group}: ciphertext has {bits} bits, code needs {needed}")]
     CiphertextLength {
-        /// Number of the group.
+        /// Number of the group in question.
         group: GroupId,
-        /// Bits received.
+        /// Number of ciphertext bits that were received.
         bits: usize,
-        /// Length of a codeword.
+        /// Length of a codeword in bits.
         needed: usize,
     },
     /// The ciphertext came another way than the link's configuration says.
     #[error("group {group}: ciphertext does not come as the link's mode, {mode}, says")]
     Mode {
-        /// Number of the group.
+        /// Number of the group in question.
         group: GroupId,
         /// How ciphertexts travel on this link.
         mode: CiphertextMode,
@@ -93,9 +93,9 @@ pub enum OtpError {
     /// The attempts handed in are not this group's, or another code's.
     #[error("group {group}: the earlier attempts are those of group {earlier}, or of another code")]
     OtherAttempts {
-        /// The group to open.
+        /// Number of the group whose ciphertext is to be opened.
         group: GroupId,
-        /// The group of the attempts.
+        /// Number of the group that the earlier attempts are for.
         earlier: GroupId,
     },
 }

@@ -8,14 +8,14 @@ use crate::construction::reliability_order;
 use crate::density::Look;
 use crate::{Construction, Crc, PolarError, kernel};
 
-/// Shortest code length.
+/// Shortest code length in bits.
 pub const MIN_N: usize = 32;
 /// Longest code length of list decoders.
 pub const MAX_N: usize = 4096;
 /// Longest code length at all, for successive cancellation.
 pub const MAX_SC_N: usize = 65536;
 
-/// Sizes of a code.
+/// Sizes of a polar code: its length, its message and its check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CodeSpec {
@@ -54,9 +54,9 @@ pub(crate) enum NodeKind {
     Repetition,
     /// Only the first bit frozen: the partial sums have even parity.
     Parity,
-    /// Every position carries information.
+    /// All information: the partial sums may be any bits.
     Information,
-    /// Anything else.
+    /// Any other pattern of frozen and information bits.
     Mixed,
 }
 
@@ -115,17 +115,17 @@ impl PolarCode {
         Ok(Self { tables: Arc::new(Tables { spec, information, kinds }) })
     }
 
-    /// Sizes of the code.
+    /// Length, message bits and check of the code.
     pub fn spec(&self) -> CodeSpec {
         self.tables.spec
     }
 
-    /// Code length.
+    /// Code length n: bits of a codeword.
     pub fn n(&self) -> usize {
         self.tables.spec.n
     }
 
-    /// Message bits, check excluded.
+    /// Message bits k of a codeword, the check not counted.
     pub fn k(&self) -> usize {
         self.tables.spec.k
     }

@@ -31,7 +31,7 @@ impl Crc {
         }
     }
 
-    /// Number of check bits.
+    /// Number of check bits that are appended to a message; 0 for [`Crc::None`].
     pub const fn len(self) -> usize {
         match self {
             Self::None => 0,
@@ -41,7 +41,7 @@ impl Crc {
         }
     }
 
-    /// Whether this is [`Crc::None`].
+    /// Whether nothing is appended, which is so for [`Crc::None`] only.
     pub const fn is_empty(self) -> bool {
         matches!(self, Self::None)
     }

@@ -21,7 +21,7 @@ const STEP: f64 = 0.2;
 /// What is known of a coded bit before anything is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Look {
-    /// Nothing will come.
+    /// The bit is never sent, and nothing is known of it.
     Punctured,
     /// The bit is known to be 0.
     Known,

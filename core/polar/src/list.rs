@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 use crate::code::{MAX_N, NodeKind};
 use crate::{Outcome, PolarCode, PolarError, kernel};
 
-/// Largest list size.
+/// Largest list size: paths that a list decoder may follow at once.
 pub const MAX_LIST: usize = 64;
 
 /// Levels of the decoding tree, root included: log2(MAX_N) + 1.

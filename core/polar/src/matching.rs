@@ -116,7 +116,7 @@ impl MatchedCode {
         &self.mother
     }
 
-    /// Bits sent.
+    /// Number of bits that are sent for a codeword: the length after matching.
     pub fn length(&self) -> usize {
         self.sent.len()
     }
@@ -156,7 +156,7 @@ impl MatchedCode {
     /// As [`MatchedCode::spread`], with the LLRs of the batch decoders.
     ///
     /// # Panics
-    /// As there.
+    /// When `llr` has not [`MatchedCode::length`] entries or `out` not [`PolarCode::n`].
     pub fn spread_bytes(&self, llr: &[i8], out: &mut [i8]) {
         assert_eq!(llr.len(), self.length(), "number of LLRs");
         assert_eq!(out.len(), self.mother.n(), "length of the mother code");

@@ -11,13 +11,13 @@ use crate::channel::gaussian_llr;
 pub enum Noise {
     /// Every bit is wrong with probability `p`, on its own.
     Bsc {
-        /// Error rate.
+        /// Probability that a bit is wrong, 0 to ½ (ends excluded).
         p: f64,
     },
     /// The error rate of each frame is drawn anew, Beta(p·c, (1 − p)·c): the spread of groups (DESIGN: errors are
     /// bursty).
     BetaBinomial {
-        /// Mean error rate.
+        /// Mean over frames of the share of wrong bits, 0 to ½ (ends excluded).
         p: f64,
         /// Concentration c: variance p(1 − p)/(c + 1).
         concentration: f64,
@@ -44,7 +44,8 @@ pub enum Noise {
     GaussianSpread {
         /// Mean share of bits that differ.
         kdr: f64,
-        /// Concentration c.
+        /// Concentration c of the beta distribution, above 0: the larger, the closer the frames are
+        /// to the mean.
         concentration: f64,
     },
 }

@@ -1,4 +1,4 @@
-//! What a decoder answers.
+//! The result of decoding one frame.
 
 /// Result of one decoding; a failure is an outcome, not an error.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Successive cancellation.
+//! Successive-cancellation decoding of one frame with floating-point LLRs.
 
 use zeroize::Zeroize;
 

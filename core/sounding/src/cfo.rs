@@ -44,7 +44,8 @@ pub(crate) struct CfoEstimator {
     steering: [Complex64; TAPS],
 }
 
-/// What [`CfoEstimator::rest`] finds.
+/// Result of [`CfoEstimator::rest`]: the carrier offset that is left, and how well it fits the
+/// frame.
 pub(crate) struct Rest {
     /// Rest of the offset, radians a sample.
     pub(crate) omega: f64,
@@ -191,7 +192,7 @@ fn phasors<const N: usize>(times: &[f64], omega: f64) -> [Complex64; N] {
     })
 }
 
-/// Re aᴴb.
+/// Re aᴴb, the real part of the inner product of two complex vectors.
 fn inner(a: &Vector, b: &Vector) -> f64 {
     a.iter().zip(b).map(|(a, b)| a.re * b.re + a.im * b.im).sum()
 }

@@ -1,4 +1,4 @@
-//! Settings of the receiver.
+//! Settings of the receiver of sounding frames, with their ranges.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub enum SearchMode {
     /// Where the energy exceeds the noise floor, by 7 % over 960 samples: frames from about −7 dB on.
     #[default]
     Gated,
-    /// Everywhere.
+    /// Everywhere: the correlator runs over all samples, whatever their energy.
     AlwaysCorrelate,
 }
 
@@ -67,7 +67,7 @@ impl Default for SoundingConfig {
 }
 
 impl SoundingConfig {
-    /// Checks the ranges.
+    /// Checks that every setting is within its range.
     ///
     /// # Errors
     /// Names the first setting that is out of its range.

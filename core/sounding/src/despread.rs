@@ -24,7 +24,7 @@ use crate::waveform::{period_chips, tone_period};
 /// Samples from the frame's start on the strongest path to the instant at which phases are kept: about the middle of
 /// the M-sequence.
 pub(crate) const REFERENCE: usize = SEQUENCE_START + crate::estimator::PHASE_REFERENCE;
-/// Samples of a piece.
+/// Samples of a piece, the shortest stretch over which chips are summed.
 const PIECE: usize = 8;
 /// First sample with chips, on the earliest tap.
 const CHIPS: usize = TONE_LEN - PEAK_TAP;
@@ -65,7 +65,7 @@ pub(crate) struct Tone {
     pub(crate) tail: [Complex64; TAPS],
 }
 
-/// Takes preambles apart.
+/// Splits the preamble of a frame, tone and M-sequence, into short sums for each tap.
 pub(crate) struct Despreader {
     layout: FrameLayout,
     /// Chips of prefix and sequence, the last first, and zeros where a late tap still brings the tone.

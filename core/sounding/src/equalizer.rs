@@ -31,7 +31,7 @@ pub(crate) struct Equalizer {
     channel: Box<Block>,
     /// Variance of the error of the channel estimate, per carrier.
     channel_error: f32,
-    /// A\[k\].
+    /// A\[k\] = |H\[k\]|² + |H\[−k\]|², the power of the channel at carriers k and −k.
     gain: Box<[f32; N]>,
     work: Box<Block>,
 }

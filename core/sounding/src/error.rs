@@ -16,21 +16,21 @@ pub enum SoundingError {
     TimeReversed {
         /// First sample that may still come.
         expected: u64,
-        /// First sample that came.
+        /// Air time of the first sample that was given.
         got: u64,
     },
     /// An air time that no run reaches.
     #[error("air time {time} is beyond {max}")]
     TimeRange {
-        /// Air time given.
+        /// Air time that was given, in samples.
         time: u64,
-        /// Largest air time.
+        /// Largest air time that is accepted, in samples.
         max: u64,
     },
     /// A header field is out of its range.
     #[error("header field {field} is {value}, the largest possible value is {max}")]
     Field {
-        /// Name of the field.
+        /// Name of the header field.
         field: &'static str,
         /// The value that was given.
         value: u64,
@@ -40,17 +40,17 @@ pub enum SoundingError {
     /// The control bytes do not fit into one frame.
     #[error("{len} control bytes, a frame carries at most {max}")]
     ControlTooLong {
-        /// Bytes given.
+        /// Number of control bytes that were given.
         len: usize,
-        /// [`MAX_CONTROL_BYTES`](crate::MAX_CONTROL_BYTES).
+        /// Most control bytes of a frame, [`MAX_CONTROL_BYTES`](crate::MAX_CONTROL_BYTES).
         max: usize,
     },
     /// The cipher bits do not fit into one frame.
     #[error("{len} cipher bits, a frame carries at most {max}")]
     CipherTooLong {
-        /// Bits given.
+        /// Number of cipher bits that were given.
         len: usize,
-        /// [`MAX_CIPHER_BITS`](crate::MAX_CIPHER_BITS).
+        /// Most cipher bits of a frame, [`MAX_CIPHER_BITS`](crate::MAX_CIPHER_BITS).
         max: usize,
     },
     /// A frame without a header cannot carry a payload.
@@ -74,11 +74,11 @@ pub enum SoundingError {
     /// A setting is out of its range.
     #[error("{key} = {value} is out of range: {expected}")]
     Config {
-        /// Key of the setting.
+        /// Name of the setting, a field of [`SoundingConfig`](crate::SoundingConfig).
         key: &'static str,
         /// The value that was given.
         value: f64,
-        /// The range.
+        /// The values that are accepted, in words.
         expected: &'static str,
     },
 }

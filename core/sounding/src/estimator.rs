@@ -33,7 +33,8 @@ const LEAST_PEAK: f32 = 20.0;
 pub(crate) const PHASE_REFERENCE: usize = (SEQUENCE_LEN - 1) / 2 - WINDOW_ADVANCE;
 /// How far the strongest path may be from where the correlator saw it.
 const RECENTRE: std::ops::RangeInclusive<isize> = -16..=RECENTRE_MAX as isize;
-/// The same, later only.
+/// Furthest that the strongest path may be behind the place where the correlator saw it, in
+/// samples.
 pub(crate) const RECENTRE_MAX: usize = 40;
 /// Times that an estimate may find another path the strongest, and begin again.
 const RECENTRINGS: usize = 2;
@@ -276,7 +277,7 @@ impl Response {
         Self { scratch: vec![Complex32::ZERO; grid.get_inplace_scratch_len()], grid }
     }
 
-    /// Σ cir\[l\]·e^(−j·2π·k·l/64).
+    /// Frequency response at the carriers, Σ cir\[l\]·e^(−j·2π·k·l/64), from an impulse response.
     pub(crate) fn of(&mut self, cir: &[Complex32; TAPS]) -> [Complex32; CARRIERS] {
         let mut grid = [Complex32::ZERO; GRID];
         grid[..TAPS].copy_from_slice(cir);

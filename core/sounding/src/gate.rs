@@ -70,14 +70,14 @@ impl Gate {
         }
     }
 
-    /// Begins a stretch.
+    /// Forgets all blocks: a new stretch of samples without a gap begins.
     fn reset(&mut self) {
         self.blocks.clear();
         self.minima.clear();
         (self.first, self.taken, self.part_len) = (0, 0, 0);
     }
 
-    /// Blocks taken so far.
+    /// Number of blocks taken since the stretch began.
     fn end(&self) -> u64 {
         self.first + self.blocks.len() as u64
     }

@@ -12,7 +12,7 @@ use crate::layout::{
 /// Bits of a header, check excluded.
 pub const HEADER_BITS: usize = 96;
 
-/// Largest window number.
+/// Largest number that a window may have: the field has 24 bits.
 pub const MAX_WINDOW: u32 = (1 << 24) - 1;
 /// Largest probe index within a window.
 pub const MAX_INDEX: u16 = (1 << 10) - 1;
@@ -76,7 +76,7 @@ pub struct Header {
     pub window: u32,
     /// Probe within the window, at most [`MAX_INDEX`].
     pub index: u16,
-    /// Which end sends.
+    /// Which end of the link sends the frame.
     pub direction: Direction,
     /// Number of the sending radio.
     pub sender: u16,

@@ -19,7 +19,7 @@ const SLACK: usize = 16384;
 /// The samples of the present call.
 #[derive(Clone, Copy)]
 pub(crate) enum AtHand<'a> {
-    /// Floating-point numbers.
+    /// Complex floating-point samples.
     Numbers(&'a [Complex32]),
     /// Integers, and what 1 stands for.
     Integers(&'a [[i16; 2]], f32),

@@ -7,7 +7,7 @@ use num_complex::Complex32;
 
 use crate::simd::Simd;
 
-/// Lanes of a sum.
+/// Lanes of a sum: numbers that are added side by side, in a fixed order.
 pub(crate) const LANES: usize = 8;
 /// Four complex numbers, real and imaginary parts taking turns, or eight real ones.
 pub(crate) type Lane = [f32; LANES];
@@ -94,7 +94,7 @@ pub(crate) fn widen_ci16<S: Simd>(simd: S, src: &[[i16; 2]], scale: f32, dst: &m
     }
 }
 
-/// Σ a·b*.
+/// Σ a·b*, the inner product of two complex sequences.
 #[inline(always)]
 pub(crate) fn inner<S: Simd>(simd: S, a: &[Complex32], b: &[Complex32]) -> Complex32 {
     let ((a4, a_rest), (b4, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
@@ -184,7 +184,7 @@ pub(crate) fn despread<S: Simd>(
     }
 }
 
-/// Σ rows\[p\].
+/// Σ rows\[p\], the sum of rows tap by tap.
 #[inline(always)]
 pub(crate) fn sum<S: Simd>(simd: S, rows: &[TapRow]) -> TapRow {
     let mut sum = [simd.splat(0.0); TAP_LANES];
@@ -205,7 +205,7 @@ fn rows_of<S: Simd>(simd: S, sum: [S::F; TAP_LANES]) -> TapRow {
     row
 }
 
-/// Σ rows\[p\]·turns\[p\].
+/// Σ rows\[p\]·turns\[p\], the sum of rows tap by tap after each was turned in phase.
 #[inline(always)]
 pub(crate) fn merge<S: Simd>(simd: S, rows: &[TapRow], turns: &[Complex32]) -> TapRow {
     const HALF: usize = TAP_LANES / 2;
@@ -262,7 +262,7 @@ fn powers<S: Simd>(simd: S, x: S::F) -> S::F {
     simd.add(squares, simd.swap(squares))
 }
 
-/// Largest |x|².
+/// Largest |x|² among the complex numbers, 0 when there are none.
 #[inline(always)]
 pub(crate) fn largest<S: Simd>(simd: S, x: &[Lane]) -> f32 {
     let mut most = simd.splat(0.0);

@@ -18,7 +18,7 @@ pub const TONE_LEN: usize = 256;
 pub(crate) const TONE_PERIOD: usize = 16;
 /// Samples of every cyclic prefix.
 pub const PREFIX_LEN: usize = 64;
-/// Chips of the M-sequence.
+/// Chips of the M-sequence in one period, 2¹⁰ − 1.
 pub const SEQUENCE_LEN: usize = 1023;
 /// Samples before the M-sequence: tone and prefix.
 pub(crate) const SEQUENCE_START: usize = TONE_LEN + PREFIX_LEN;
@@ -94,7 +94,7 @@ pub const BLOCK_LEN: usize = PREFIX_LEN + BLOCK_SYMBOLS;
 pub(crate) const HEADER_COPY_BLOCKS: usize = 2;
 /// Times that the header is sent.
 pub(crate) const HEADER_COPIES: usize = 4;
-/// Samples of the header.
+/// Samples of the header: all its copies, with the cyclic prefixes of their blocks.
 pub const HEADER_LEN: usize = HEADER_COPIES * HEADER_COPY_BLOCKS * BLOCK_LEN;
 
 /// Bytes that one coded control block carries.

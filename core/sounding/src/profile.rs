@@ -57,9 +57,9 @@ pub struct DelayProfile {
 /// A channel estimate of least mean squared error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Smoothed {
-    /// Impulse response, as [`Estimate::cir`].
+    /// Impulse response, one complex gain a tap, in the form of [`Estimate::cir`].
     pub cir: [Complex32; TAPS],
-    /// Response at the carriers, as [`Estimate::csi`].
+    /// Frequency response, one complex gain a carrier, in the form of [`Estimate::csi`].
     pub csi: [Complex32; CARRIERS],
     /// Variance of the estimation error of each carrier, |ĉsi − csi|², if the profile is right.
     pub csi_noise_var: f32,
@@ -118,7 +118,7 @@ impl DelayProfile {
         Smoothed { csi: self.response.of(&cir), cir, csi_noise_var }
     }
 
-    /// Probability of each shift.
+    /// Probability of each shift of a frame against the profile, given the frame; they add up to 1.
     fn posterior(
         &self,
         powers: &[f32; TAPS],

@@ -11,7 +11,7 @@ use crate::{Estimate, Header};
 pub struct FrameReport {
     /// Sample number of the frame's first sample on the strongest path.
     pub start: u64,
-    /// Carrier frequency offset, Hz.
+    /// Carrier frequency offset of the frame in Hz.
     pub cfo_hz: f64,
     /// Channel power over noise power, ‖h‖²/σ², in dB.
     pub snr_db: f32,

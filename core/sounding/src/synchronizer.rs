@@ -27,11 +27,11 @@ use crate::mtransform::MTransform;
 use crate::tracker::Tracker;
 use crate::{Demodulator, Frame, SoundingConfig, SoundingError, simd};
 
-/// Distance of windows.
+/// Distance between the starts of successive correlation windows, in samples.
 const HOP: u64 = 512;
 /// How far behind the window's start a sequence may start that this window is to see.
 const BEHIND: u64 = (HOP + PREFIX_LEN as u64) / 2;
-/// The same, before.
+/// How far before the window's start a sequence may start that this window is to see.
 const BEFORE: u64 = HOP - BEHIND;
 /// Correlation energy of a lag, in units of its mean over noise, that makes a candidate: one window of noise in 400.
 const CANDIDATE: f32 = 13.0;
@@ -45,7 +45,7 @@ const EARLIER: u64 = 2 * MARGIN;
 /// Windows that begin so many samples behind a frame are looked at whatever their energy: frames may follow so closely
 /// that the gate's floor never sees the noise between them, which takes 1023 samples at most.
 const OPEN_BEHIND: u64 = 1536;
-/// Latest time of samples.
+/// Largest air time that samples may have.
 const MAX_TIME: u64 = u64::MAX / 2;
 
 /// Streaming detector of sounding frames.

@@ -1,4 +1,4 @@
-//! Tone and M-sequence.
+//! The preamble of a frame: its tone and its M-sequence.
 
 use num_complex::Complex32;
 

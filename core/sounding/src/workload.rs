@@ -15,7 +15,7 @@ pub struct Workload {
     pub name: &'static str,
     /// Samples that one call goes through.
     pub samples: usize,
-    /// Runs the kernel once.
+    /// Runs the kernel once over its input.
     pub call: Box<dyn FnMut()>,
 }
 

@@ -16,7 +16,7 @@ const TELL: u64 = 1_000;
 pub struct Piece {
     /// The time that the device gives to the first sample.
     pub time: u64,
-    /// The samples.
+    /// Received samples, one after the other.
     pub samples: Vec<Complex32>,
     /// The radio does not listen after them.
     pub last: bool,
@@ -48,7 +48,7 @@ pub struct Faults {
     bursts: u64,
 }
 
-/// An event under way.
+/// A fault that is changing the stream at present.
 #[derive(Clone, Debug)]
 enum Edit {
     /// Nothing is delivered before this.
@@ -82,7 +82,7 @@ impl Faults {
         }
     }
 
-    /// Nothing goes wrong.
+    /// Whether the list of faults is empty.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -9,9 +9,9 @@ pub enum MediumError {
     /// A burst would start in time that others may have received already.
     #[error("radio {radio}: burst at {start} comes after the promise of silence before {promise}")]
     LateBurst {
-        /// Index of the radio.
+        /// Index of the radio that wanted to send the burst.
         radio: usize,
-        /// Start of the burst.
+        /// Air time of the burst's first sample.
         start: AirTime,
         /// The promise that it breaks.
         promise: AirTime,
@@ -19,9 +19,9 @@ pub enum MediumError {
     /// A listening gate begins or ends in time that the radio may have passed already.
     #[error("radio {radio}: a gate with an edge at {from} comes after the promise {promise}")]
     LateGate {
-        /// Index of the radio.
+        /// Index of the radio that wanted to listen.
         radio: usize,
-        /// Edge of the gate.
+        /// Air time of the gate's edge, its beginning or its end.
         from: AirTime,
         /// The promise that it breaks.
         promise: AirTime,
@@ -47,17 +47,17 @@ pub enum MediumError {
     /// Too much is waiting: whoever makes it does not mean the lock step.
     #[error("radio {radio}: {waiting} {what} are waiting")]
     Backlog {
-        /// Index of the radio.
+        /// Index of the radio that has the backlog.
         radio: usize,
-        /// How many are waiting.
+        /// How many samples, gates or messages are waiting already.
         waiting: usize,
         /// What is waiting: samples, gates or messages.
         what: &'static str,
     },
-    /// The radio only receives.
+    /// A radio that can only receive was to transmit.
     #[error("radio {radio} is a receiver and cannot transmit")]
     NotATransmitter {
-        /// Index of the radio.
+        /// Index of the radio that was to transmit.
         radio: usize,
     },
 }

@@ -116,7 +116,7 @@ struct Key<const PATHS: usize>;
 
 impl<const PATHS: usize> Key<PATHS> {
     const NUMBER_BITS: u32 = PATHS.trailing_zeros() + 1;
-    /// Metrics stop here.
+    /// Largest metric that a key has room for; larger ones are held at it.
     const WORST: u16 = (1 << (16 - Self::NUMBER_BITS)) - 1;
     /// 2·path of each lane, for both halves of a register of words.
     const ZERO_CHOSEN: WordBlock = {
@@ -156,7 +156,7 @@ fn identity<S: Simd>(simd: S) -> S::Bytes {
 
 struct State<S: Simd, const PATHS: usize> {
     simd: S,
-    /// Metric of each lane.
+    /// Metric of the path in each lane: what its decisions against the LLRs have cost so far.
     metric: [S::Words; 2],
     /// Where each lane was when the node that was finished last began.
     order: S::Bytes,

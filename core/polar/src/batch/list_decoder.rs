@@ -8,7 +8,7 @@ use super::{check_lengths, finish, lanes};
 use crate::simd::{Block, LANES, Simd, Task};
 use crate::{InstructionSet, MAX_N, Outcome, PolarCode, PolarError};
 
-/// List sizes of [`BatchListDecoder`].
+/// Numbers of paths with which a [`BatchListDecoder`] can be made.
 pub const BATCH_LIST_SIZES: [usize; 5] = [2, 4, 8, 16, 32];
 
 /// CRC-aided list decoder with 8-bit LLRs for batches of 64 / L frames, L paths each.
@@ -36,7 +36,7 @@ pub struct BatchListDecoder {
     room: Room,
 }
 
-/// Working memory.
+/// Working memory of the decoder, kept from batch to batch.
 struct Room {
     llr: Vec<Block>,
     codewords: Vec<u64>,
@@ -105,10 +105,10 @@ impl BatchListDecoder {
         }
     }
 
-    /// One frame.
+    /// Decodes one frame, as [`BatchListDecoder::decode`] does many.
     ///
     /// # Panics
-    /// As [`BatchListDecoder::decode`].
+    /// When `llr` has not n entries or `message` not k.
     pub fn decode_one(&mut self, llr: &[i8], message: &mut [u8]) -> Outcome {
         let mut outcome = [Outcome::Failed];
         self.decode(llr, message, &mut outcome);
@@ -120,7 +120,7 @@ impl BatchListDecoder {
         LANES / self.paths
     }
 
-    /// The instructions in use.
+    /// The instruction set that the decoder runs with.
     pub fn instructions(&self) -> InstructionSet {
         self.instructions
     }

@@ -37,7 +37,7 @@ pub(crate) enum Action {
     Frozen,
     /// Every partial sum is one bit.
     Repetition,
-    /// All bits are information.
+    /// All bits are information: the partial sums may be any bits.
     Information,
     /// All bits but the first are information.
     Parity,

@@ -40,7 +40,7 @@ impl Quantizer {
         (llr * self.scale).round().clamp(-127.0, 127.0) as i8
     }
 
-    /// Quantizes a slice.
+    /// Quantizes `llr` to `out`, value by value.
     ///
     /// # Panics
     /// When the slices differ in length.

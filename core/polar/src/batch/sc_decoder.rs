@@ -16,7 +16,7 @@ pub struct BatchScDecoder {
     room: Room,
 }
 
-/// Working memory.
+/// Working memory of the decoder, kept from batch to batch.
 struct Room {
     llr: Vec<Block>,
     codewords: Vec<u64>,
@@ -65,7 +65,7 @@ impl BatchScDecoder {
         LANES
     }
 
-    /// The instructions in use.
+    /// The instruction set that the decoder runs with.
     pub fn instructions(&self) -> InstructionSet {
         self.instructions
     }

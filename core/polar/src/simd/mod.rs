@@ -17,7 +17,7 @@ pub(crate) use portable::Portable;
 /// Lanes of a register: frames times paths.
 pub(crate) const LANES: usize = 64;
 
-/// One register in memory.
+/// Bytes of one register in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub(crate) struct Block(pub(crate) [i8; LANES]);
@@ -41,11 +41,11 @@ pub(crate) trait Simd: Copy {
     fn splat(self, value: i8) -> Self::Bytes;
     fn min(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     fn max(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
-    /// Signed, saturating.
+    /// a + b in each lane as signed bytes, saturating.
     fn add(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
-    /// Signed, saturating.
+    /// a − b in each lane as signed bytes, saturating.
     fn sub(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
-    /// Unsigned, saturating.
+    /// a + b in each lane as unsigned bytes, saturating.
     fn add_unsigned(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     fn or(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
     /// −a in the lanes of the mask; a is not −128.
@@ -54,7 +54,7 @@ pub(crate) trait Simd: Copy {
     fn shuffle<const PATHS: usize>(self, a: Self::Bytes, order: Self::Bytes) -> Self::Bytes;
     /// As [`Simd::shuffle`], for one bit a lane.
     fn shuffle_bits(self, bits: u64, order: Self::Bytes) -> u64;
-    /// Lanes below 0.
+    /// Mask of the lanes that are below 0 as signed bytes.
     fn negative(self, a: Self::Bytes) -> u64;
     fn equal(self, a: Self::Bytes, b: Self::Bytes) -> u64;
     /// Lanes whose lowest bit is set.
@@ -70,15 +70,15 @@ pub(crate) trait Simd: Copy {
     fn narrow(self, words: [Self::Words; 2]) -> Self::Bytes;
     /// Words of a low and a high byte, in an order of the implementation's own.
     fn interleave(self, low: Self::Bytes, high: Self::Bytes) -> [Self::Words; 2];
-    /// Undoes [`Simd::interleave`].
+    /// Undoes [`Simd::interleave`]: the low and the high bytes of the words.
     fn separate(self, words: [Self::Words; 2]) -> (Self::Bytes, Self::Bytes);
 
     fn load_words(self, block: &WordBlock) -> Self::Words;
     fn store_words(self, words: Self::Words, block: &mut WordBlock);
     fn splat_words(self, value: u16) -> Self::Words;
-    /// Unsigned, saturating.
+    /// a + b in each lane as unsigned words, saturating.
     fn add_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
-    /// Unsigned, saturating.
+    /// a − b in each lane as unsigned words, saturating.
     fn sub_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
     fn min_words(self, a: Self::Words, b: Self::Words) -> Self::Words;
     fn max_words(self, a: Self::Words, b: Self::Words) -> Self::Words;

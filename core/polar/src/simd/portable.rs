@@ -2,7 +2,7 @@
 
 use super::{Block, LANES, Simd, Stage, WordBlock};
 
-/// Plain Rust.
+/// The operations in plain Rust, for any machine.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

@@ -19,7 +19,7 @@ pub(crate) use portable::Portable;
 
 /// Operations on eight lanes, or four complex numbers of which real and imaginary parts take turns.
 pub(crate) trait Simd: Copy {
-    /// Eight lanes.
+    /// A register of eight single-precision lanes.
     type F: Copy;
 
     fn load(self, lane: &Lane) -> Self::F;
@@ -28,7 +28,7 @@ pub(crate) trait Simd: Copy {
     fn store_complex(self, a: Self::F, x: &mut [Complex32; 4]);
     /// Four complex numbers from where they are.
     fn gather(self, x: [&Complex32; 4]) -> Self::F;
-    /// Integers as numbers.
+    /// Four complex numbers from integers, real and imaginary parts converted to single precision.
     fn load_integers(self, x: &[[i16; 2]; 4]) -> Self::F;
     fn splat(self, value: f32) -> Self::F;
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
@@ -38,12 +38,12 @@ pub(crate) trait Simd: Copy {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// Lane i of the result is lane i ^ 1.
     fn swap(self, a: Self::F) -> Self::F;
-    /// Complex products.
+    /// Products of the four complex numbers in `a` and in `b`, pair by pair.
     fn mul_complex(self, a: Self::F, b: Self::F) -> Self::F;
     /// Four complex numbers of each of four rows to columns.
     fn transpose(self, rows: [Self::F; 4]) -> [Self::F; 4];
 
-    /// The lanes.
+    /// The eight lanes as an array.
     #[inline(always)]
     fn lanes(self, a: Self::F) -> Lane {
         let mut lanes = [0.0; kernels::LANES];

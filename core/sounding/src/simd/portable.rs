@@ -5,7 +5,7 @@ use num_complex::Complex32;
 use super::Simd;
 use crate::kernels::{LANES, Lane};
 
-/// Plain Rust.
+/// The operations in plain Rust, for any machine.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

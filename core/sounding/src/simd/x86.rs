@@ -1,4 +1,4 @@
-//! AVX2.
+//! The operations in AVX2 instructions, for x86-64.
 //!
 //! Safety. Every `unsafe` here is an intrinsic in a method of [`Avx2`]. Its private field makes [`Avx2::detect`] the only
 //! place that creates one, and that checks that the machine has the instructions; so whoever holds a value may execute
