@@ -10,7 +10,7 @@ pub trait Iq: CpuSample + Copy {
     /// Hands samples from `time` on to the synchronizer; an integer of 32768 stands for `full_scale`.
     ///
     /// # Errors
-    /// As [`Synchronizer::process`].
+    /// The errors of [`Synchronizer::process`].
     fn process(
         synchronizer: &mut Synchronizer,
         time: AirTime,
@@ -32,7 +32,7 @@ impl Iq for Complex32 {
     }
 }
 
-/// I and Q.
+/// A sample of two 16-bit integers, I (real part) and Q (imaginary part).
 impl Iq for [i16; 2] {
     fn process(
         synchronizer: &mut Synchronizer,

@@ -57,7 +57,7 @@ where
         IqSource { output, fill, starter: Starter::default(), next: None, hooks }
     }
 
-    /// To let it begin.
+    /// A handle that lets the source begin, once the flowgraph runs.
     pub fn starter(&self) -> Starter {
         self.starter.clone()
     }

@@ -1,4 +1,4 @@
-//! From samples to frames.
+//! The block that finds sounding frames in a stream of samples.
 
 use crate::envelope::pack;
 use crate::hooks::Hooks;

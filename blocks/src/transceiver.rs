@@ -13,11 +13,11 @@ use std::sync::Arc;
 /// Samples that a radio received, for a recorder.
 #[derive(Clone, Debug)]
 pub struct Capture {
-    /// Number of the radio.
+    /// Number of the radio that received them.
     pub radio: u16,
     /// Air time of the first sample.
     pub time: AirTime,
-    /// The samples.
+    /// The samples, one after the other without a gap.
     pub samples: Arc<[Complex32]>,
     /// The radio did not listen after them.
     pub last: bool,
@@ -26,7 +26,7 @@ pub struct Capture {
 /// Where a recorder listens in.
 #[derive(Clone, Debug)]
 pub struct Tee {
-    /// Number of the radio.
+    /// Number of the radio, as it appears in [`Capture::radio`].
     pub radio: u16,
     /// Gets a copy of everything received. A full channel holds the radio back.
     pub sender: Sender<Capture>,

@@ -37,17 +37,18 @@ pub fn simulated_rng(seed: u64, role: Role) -> Box<dyn RngCore + Send> {
 
 /// What is a role's own.
 pub struct Seat<R> {
-    /// Role of the station.
+    /// Which role the station has.
     pub role: Role,
     /// Receiving side of its radio.
     pub radio: R,
     /// The transmitting side of the radio.
     pub tx: RadioTx<WireMessage>,
-    /// Draws what it makes up: [`simulated_rng`], or the generator of the operating system.
+    /// Source of the station's random numbers: [`simulated_rng`], or the generator of the operating
+    /// system.
     pub rng: Box<dyn RngCore + Send>,
     /// Where its marks are kept.
     pub store: Box<dyn Store + Send>,
-    /// What it begins with.
+    /// Groups of quantum key and requests that the station begins with.
     pub begin: Begin,
 }
 
@@ -75,7 +76,7 @@ pub struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    /// Nothing yet.
+    /// A flowgraph without any role yet.
     ///
     /// # Errors
     /// When a setting is out of range or contradicts another.
@@ -100,7 +101,7 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    /// Adds a role.
+    /// Adds the station of a role to the flowgraph.
     ///
     /// # Errors
     /// When a setting is out of range or the store's history contradicts itself.

@@ -17,29 +17,29 @@ use thiserror::Error;
 pub struct SystemConfig {
     /// The channel, on the virtual air.
     pub air: AirConfig,
-    /// Parameters of the receivers.
+    /// Parameters of the receivers of sounding frames.
     pub sounding: SoundingConfig,
-    /// Features and quantizer.
+    /// How bits are made of channel measurements: features and quantizer.
     pub channel_key: ChannelKeyConfig,
     /// Code of the one-time pad.
     pub otp: OtpConfig,
-    /// Parameters of the protocol.
+    /// Parameters of the forwarding protocol.
     pub forwarding: ForwardingConfig,
 }
 
 /// A flowgraph that cannot be built or has failed.
 #[derive(Debug, Error)]
 pub enum FlowgraphError {
-    /// Channel.
+    /// The description of the channel is out of range.
     #[error("air: {0}")]
     Air(#[from] AirError),
     /// In the parameters of the receivers.
     #[error("sounding: {0}")]
     Sounding(#[from] SoundingError),
-    /// Features and quantizer.
+    /// The parameters of features and quantizer are out of range.
     #[error("channel_key: {0}")]
     ChannelKey(#[from] crqkd_channel_key::ConfigError),
-    /// Code.
+    /// The code of the one-time pad is out of range.
     #[error("otp: {0}")]
     Otp(#[from] crqkd_otp::ConfigError),
     /// In the parameters of the protocol.
@@ -48,11 +48,11 @@ pub enum FlowgraphError {
     /// Two parts of the configuration contradict each other.
     #[error("{one} is {first}, but {other} is {second}")]
     Contradiction {
-        /// A key.
+        /// Name of the first key of the configuration.
         one: &'static str,
         /// The value of the first key.
         first: String,
-        /// Another key.
+        /// Name of the other key of the configuration.
         other: &'static str,
         /// The value of the other key.
         second: String,
@@ -60,10 +60,10 @@ pub enum FlowgraphError {
     /// A store holds something that cannot be.
     #[error("store: {0}")]
     Keys(#[from] crqkd_keys::KeysError),
-    /// A block has failed.
+    /// A block of the flowgraph has failed; what it says.
     #[error("{0}")]
     Fault(String),
-    /// A radio has failed.
+    /// A radio has failed; what it says.
     #[error("{0}")]
     Device(String),
     /// There is no room for the buffers between the blocks.
@@ -74,10 +74,10 @@ pub enum FlowgraphError {
     Buffers {
         /// The system's folder for temporary files.
         folder: PathBuf,
-        /// What it says.
+        /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The runtime has failed.
+    /// The runtime of the flowgraph has failed.
     #[error("runtime: {0}")]
     Runtime(#[from] Error),
 }

@@ -22,14 +22,14 @@ use std::sync::Arc;
 pub struct Supply {
     /// At the access point of Alice's cell.
     pub qap1: Vec<(AirTime, Vec<Group>)>,
-    /// At the other one.
+    /// At the access point of Bob's cell.
     pub qap2: Vec<(AirTime, Vec<Group>)>,
 }
 
 /// Channel, seed and receiver of a simulation of frames one way.
 #[derive(Clone, Debug, Default)]
 pub struct LoopbackConfig {
-    /// Parameters of all roles.
+    /// Parameters that all roles share.
     pub system: SystemConfig,
     /// Everything random follows from it.
     pub seed: u64,

@@ -17,13 +17,13 @@ pub enum Role {
     Qap1,
     /// The user who asks for key.
     Alice,
-    /// The eavesdropper near Alice.
+    /// The eavesdropper near Alice, in the cell of the first access point.
     Eve1,
     /// The quantum access point of Bob's cell.
     Qap2,
     /// The user with whom Alice shares key.
     Bob,
-    /// The eavesdropper near Bob.
+    /// The eavesdropper near Bob, in the cell of the second access point.
     Eve2,
 }
 
@@ -54,7 +54,7 @@ impl Role {
         Role::ALL.into_iter().find(|role| role.number() == number)
     }
 
-    /// Place in [`Role::ALL`].
+    /// Place of the role in [`Role::ALL`], from 0.
     pub fn index(self) -> usize {
         self as usize
     }

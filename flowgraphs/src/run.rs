@@ -52,11 +52,11 @@ pub struct RunOptions {
     pub workers: usize,
     /// Random sleeps in every block, up to so many microseconds, for tests.
     pub sleeps_us: Option<u64>,
-    /// Seed of those sleeps.
+    /// Seed of the random sleeps.
     pub sleep_seed: u64,
     /// Show secrets to a referee.
     pub referee: bool,
-    /// Show channel measurements.
+    /// Whether channel measurements are handed out too.
     pub observe: bool,
     /// Hand out all received samples.
     pub record: bool,
@@ -75,7 +75,7 @@ impl Default for RunOptions {
     }
 }
 
-/// A system that runs.
+/// A system of stations that is running.
 pub struct Running {
     members: Vec<(Role, Member)>,
     progress: Arc<dyn Progress>,
@@ -123,7 +123,7 @@ impl Supplier {
 /// Counts of a role that has ended.
 #[derive(Clone, Debug, Default)]
 pub struct RoleEnd {
-    /// Role of the station.
+    /// Which role the station has.
     pub role: Role,
     /// What it dropped, and why.
     pub counters: Counters,
@@ -217,7 +217,7 @@ impl Running {
         })
     }
 
-    /// To stop the run.
+    /// A handle with which the run can be stopped.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(self.handle.clone())
     }
@@ -228,7 +228,7 @@ impl Running {
         Some(Supplier { handle: self.handle.clone(), key_buffer, over: self.over.clone() })
     }
 
-    /// To watch the run.
+    /// A view of how far the run has come.
     pub fn monitor(&self) -> Arc<dyn Progress> {
         self.progress.clone()
     }

@@ -26,7 +26,7 @@ const GROUPS: usize = 65_536;
 /// What comes out of a running role.
 #[derive(Debug)]
 pub enum Notice {
-    /// Something happened.
+    /// Something happened in the protocol.
     Event(TimedEvent),
     /// A key for the user's programs.
     Key(FinalKey),
@@ -40,7 +40,7 @@ pub enum Notice {
 
 /// What every role needs besides its radio.
 pub struct Outfit<'a> {
-    /// Role of the station.
+    /// Which role the station has.
     pub role: Role,
     /// Parameters of the whole system.
     pub config: &'a SystemConfig,
@@ -52,7 +52,7 @@ pub struct Outfit<'a> {
     pub notices: Sender<(Role, Notice)>,
     /// Show secrets to a referee (simulations only).
     pub referee: bool,
-    /// Show channel measurements.
+    /// Whether channel measurements are handed out too.
     pub observe: bool,
     /// Gets a copy of all received samples.
     pub tee: Option<Tee>,

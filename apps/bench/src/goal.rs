@@ -1,4 +1,4 @@
-//! Figures with a limit.
+//! Measured figures that are held against a limit.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A figure that is to be at most so much.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Goal {
-    /// Which figure.
+    /// Name of the figure, for people.
     pub what: &'static str,
     /// The largest value that it may have.
     pub at_most: f64,
@@ -16,7 +16,7 @@ pub struct Goal {
     /// Of an estimate: the lower end of its 95 % interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
-    /// Whether the limit holds.
+    /// Whether the figure keeps to the limit.
     pub met: bool,
 }
 

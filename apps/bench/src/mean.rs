@@ -1,4 +1,4 @@
-//! Means with an interval.
+//! Means of measured values with a confidence interval.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -11,7 +11,7 @@ pub(crate) struct Mean {
 }
 
 impl Mean {
-    /// Takes one value.
+    /// Adds one value to those that the mean is over.
     pub(crate) fn add(&mut self, value: f64) {
         self.count += 1;
         self.sum += value;

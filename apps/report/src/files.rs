@@ -24,7 +24,7 @@ const FORMAT: u32 = 1;
 /// Longest `run.json` that is read: the groups and thresholds of days of air time.
 const MAX_JSON_BYTES: u64 = 1 << 28;
 
-/// What `run.json` holds.
+/// The content of `run.json`: a run without its arrays.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RunFile {

@@ -1,4 +1,4 @@
-//! A plain row-major matrix.
+//! A plain matrix that is stored row by row.
 
 use std::fmt;
 
@@ -41,12 +41,12 @@ impl<T: Copy> Matrix<T> {
         fits
     }
 
-    /// Number of rows.
+    /// Number of rows of the matrix.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Number of columns.
+    /// Number of columns of the matrix.
     pub fn cols(&self) -> usize {
         self.cols
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 pub(crate) trait Element: npyz::AutoSerialize + npyz::Deserialize + Copy {
     /// numpy's name, for errors.
     const NAME: &'static str;
-    /// Bytes of one element.
+    /// Number of bytes that one element takes in a file.
     const BYTES: u64;
 }
 

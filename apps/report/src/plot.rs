@@ -20,7 +20,7 @@ pub struct Plot {
     pub title: String,
     /// The same in sentences, for readers who do not see it.
     pub description: String,
-    /// The panels.
+    /// The pairs of axes, each with its curves.
     pub panels: Vec<Panel>,
 }
 
@@ -31,9 +31,9 @@ pub struct Panel {
     pub heading: String,
     /// Height of the plot alone, where the drawing is 900 wide.
     pub height: f64,
-    /// The horizontal axis.
+    /// Name and range of the horizontal axis.
     pub x: Scale,
-    /// The vertical axis.
+    /// Name and range of the vertical axis.
     pub y: Scale,
     /// The curves, the first drawn lowest.
     pub series: Vec<Series>,
@@ -61,7 +61,7 @@ enum Kind {
 pub struct Series {
     /// Its name in the legend; without one it is not in there.
     pub name: String,
-    /// Its colour and line.
+    /// Colour and line with which it is drawn.
     pub look: Look,
     /// x and y, in the order in which a line joins them.
     pub points: Vec<[f64; 2]>,
@@ -76,21 +76,21 @@ pub struct Series {
 /// Colour and line of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
-    /// The measured thing.
+    /// The series that the plot is about: what was measured.
     #[default]
     Main,
     /// What it is held against.
     Second,
     /// The colour of a third series.
     Third,
-    /// One of many, translucent.
+    /// One of many series, drawn translucent.
     Faint,
-    /// A limit, dashed.
+    /// A limit, drawn as a dashed line.
     Limit,
 }
 
 impl Scale {
-    /// A linear axis.
+    /// An axis with equal distances for equal differences, from `low` to `high`.
     pub fn linear(name: impl Into<String>, low: f64, high: f64) -> Self {
         Self { name: name.into(), low, high, kind: Kind::Linear }
     }
@@ -230,7 +230,7 @@ impl Series {
 }
 
 impl Panel {
-    /// The usual [`Panel::height`].
+    /// The usual height of a panel's plot, in the units of [`Panel::height`].
     pub const HEIGHT: f64 = 260.0;
 
     fn named(&self) -> impl Iterator<Item = &Series> {

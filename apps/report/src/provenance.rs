@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// What a run folder says that was written before the fact was kept.
 pub(crate) const NOT_RECORDED: &str = "not recorded";
 
-/// The section as HTML.
+/// The section "What produced this report" as HTML.
 pub(crate) fn section(run: &RunData) -> String {
     let mut out =
         String::from("<section>\n<h2>What produced this report</h2>\n<dl class=\"made\">\n");

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuantumData {
-    /// "BB84".
+    /// Name of the protocol, "BB84" for instance.
     pub protocol: String,
-    /// Fibre length in km.
+    /// Length of the fibre in km.
     pub distance_km: f64,
     /// A block whose sample has a higher error rate gives no key, 0..1.
     pub qber_threshold: f64,
@@ -23,11 +23,11 @@ pub struct QuantumData {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuantumBlock {
-    /// Pulses sent.
+    /// Number of pulses that were sent.
     pub pulses: u64,
-    /// Pulses that clicked.
+    /// Number of pulses for which a detector clicked.
     pub detected: u64,
-    /// Clicks with equal bases.
+    /// Number of clicks for which both ends used the same basis.
     pub sifted: u64,
     /// Sifted bits disclosed to estimate the error rate.
     pub sample: u64,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct RunData {
     /// Name of the scenario: "hall".
     pub scenario: String,
-    /// Seed of the run.
+    /// Seed from which the run's random numbers follow.
     pub seed: u64,
     /// The command that made the run.
     pub command: Option<String>,
@@ -47,7 +47,7 @@ pub struct RunData {
 pub struct Fact {
     /// Name for headings, "Alice's key" for instance.
     pub name: String,
-    /// "3f9a01c4".
+    /// What is known of it, "3f9a01c4" for instance.
     pub value: String,
 }
 
@@ -57,7 +57,7 @@ pub struct Fact {
 pub struct Disturbances {
     /// Share of the time under one, at each place on its own, 0..1.
     pub share: f64,
-    /// Mean length in seconds.
+    /// Mean length of one disturbance in seconds.
     pub mean_s: f64,
     /// Highest noise floor during one over the quiet one, in dB.
     pub rise_db: f64,
@@ -71,7 +71,7 @@ pub enum Counting {
     None,
     /// Bits as quantized, before any correction.
     Raw,
-    /// Bits after error correction.
+    /// Bits of key after error correction.
     Corrected,
     /// Bits that the ledger credits as secret.
     Secret,
@@ -81,7 +81,7 @@ pub enum Counting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableRow {
-    /// "Key disagreement rate".
+    /// Name of the figure, "Key disagreement rate" for instance.
     pub label: String,
     /// The measured value in `unit`; `None` is shown as "not accounted".
     pub value: Option<f64>,
@@ -89,11 +89,11 @@ pub struct TableRow {
     pub interval: Option<[f64; 2]>,
     /// The paper's figure in `unit`.
     pub paper: Option<f64>,
-    /// "%", "bit/s" or empty.
+    /// Unit of the figure: "%", "bit/s" or empty.
     pub unit: String,
     /// How the bits were counted.
     pub counting: Counting,
-    /// Decimals shown.
+    /// Number of decimals with which the figure is shown.
     pub decimals: u8,
 }
 
@@ -130,11 +130,11 @@ pub struct LinkData {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByEnd<T> {
-    /// At the QAP.
+    /// The value at the QAP.
     pub qap: T,
-    /// At the user.
+    /// The value at the user.
     pub user: T,
-    /// At Eve.
+    /// The value at Eve; `None` where there is no Eve.
     pub eve: Option<T>,
 }
 
@@ -149,7 +149,7 @@ pub struct SimulatedBits(pub ByEnd<Matrix<u8>>);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WindowData {
-    /// Number of the window.
+    /// Number of the window in the run.
     pub window: u32,
     /// Its first probe, as a row of [`LinkData::csi`].
     pub first: usize,
@@ -165,7 +165,7 @@ pub struct WindowData {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupRecord {
-    /// Number of the group.
+    /// Number of the group that was sent.
     pub group: u64,
     /// Attempt, 1 for the first.
     pub attempt: u32,
@@ -186,7 +186,7 @@ pub struct Impulse {
     /// Air time of each frame in seconds, ascending: `[frames]`.
     #[serde(skip)]
     pub air_time_s: Vec<f64>,
-    /// The taps: `[frames, 32]`.
+    /// Channel taps of each frame, complex: `[frames, 32]`.
     #[serde(skip)]
     pub taps: Matrix<Complex32>,
     /// Which tap is delay 0 (the strongest path): 8.

@@ -168,13 +168,13 @@ impl Svg {
         svg
     }
 
-    /// Ends the drawing.
+    /// Ends the drawing and gives its text.
     pub(crate) fn close(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text
     }
 
-    /// Adds finished markup.
+    /// Adds finished markup, which is not escaped.
     pub(crate) fn raw(&mut self, markup: &str) {
         self.text.push_str(markup);
         self.text.push('\n');
@@ -187,12 +187,12 @@ impl Svg {
         }
     }
 
-    /// A straight line.
+    /// Draws a straight line from (`x1`, `y1`) to (`x2`, `y2`).
     pub(crate) fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
         self.path(class, &format!("M{} {}L{} {}", coord(x1), coord(y1), coord(x2), coord(y2)));
     }
 
-    /// A rectangle.
+    /// Draws a rectangle with its upper left corner at (`x`, `y`).
     pub(crate) fn rect(&mut self, class: &str, x: f64, y: f64, width: f64, height: f64) {
         let (x, y, w, h) = (coord(x), coord(y), coord(width), coord(height));
         let _ = writeln!(

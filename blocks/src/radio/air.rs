@@ -48,7 +48,7 @@ struct Inner<W> {
 
 struct Seat {
     radio: RadioId,
-    /// Name on the wire.
+    /// The name under which other radios know this one on the wire.
     name: u16,
     event: Arc<Event>,
     /// The radio waits, with room for so many samples.
@@ -151,7 +151,7 @@ pub struct AirRadio<W> {
 }
 
 impl<W: Send + Sync + Clone + 'static> AirRadio<W> {
-    /// The transmitting side.
+    /// A cloneable handle to the transmitting side of this radio.
     pub fn handle(&self) -> RadioTx<W> {
         RadioTx::new(AirPort { shared: self.shared.clone(), radio: self.radio })
     }

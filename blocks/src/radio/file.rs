@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Chunk {
     /// Air time of the first sample.
     pub time: AirTime,
-    /// The samples, contiguous.
+    /// The samples, one after the other without a gap.
     pub samples: Vec<Complex32>,
 }
 
@@ -23,7 +23,7 @@ pub struct Chunk {
 pub struct Starter(Arc<(AtomicBool, Event)>);
 
 impl Starter {
-    /// Begin.
+    /// Lets the radio begin.
     pub fn start(&self) {
         self.0.0.store(true, Ordering::Release);
         self.0.1.notify(usize::MAX);
@@ -73,7 +73,7 @@ impl FileRadio {
         FileRadio { chunks, present: None, following: None, begun: false, starter }
     }
 
-    /// To let it begin.
+    /// A handle that lets the radio begin, once the flowgraph runs.
     pub fn starter(&self) -> Starter {
         self.starter.clone()
     }

@@ -51,7 +51,7 @@ pub struct WireArrival<W> {
     pub time: AirTime,
     /// The name under which the receiver knows the sender.
     pub from: u16,
-    /// The message.
+    /// The message that arrives.
     pub message: W,
 }
 
@@ -128,7 +128,7 @@ pub trait RadioPort<W>: Send + Sync {
     /// # Errors
     /// When there is no such wire or `arrival` is too early.
     fn wire(&self, to: u16, arrival: AirTime, message: W) -> Result<(), RadioError>;
-    /// Leaves the air.
+    /// Leaves the air: the radio counts as silent from now on.
     fn leave(&self);
 }
 
@@ -177,17 +177,17 @@ pub enum RadioError {
     /// The samples of a recording do not cover what the radio was told to receive.
     #[error("recording of {name}: no samples for air time {from} to {to}")]
     NotRecorded {
-        /// Name of the recording.
+        /// Name of the recording, for people.
         name: String,
         /// First sample that is missing.
         from: AirTime,
-        /// End of the stretch.
+        /// Air time at which the stretch to receive ends.
         to: AirTime,
     },
     /// A file could not be read.
     #[error("{name}: {reason}")]
     File {
-        /// Name of the file.
+        /// Name of the file that could not be read.
         name: String,
         /// What is wrong, and where.
         reason: String,
@@ -195,7 +195,7 @@ pub enum RadioError {
     /// A device, or the server of an air, refused its work or was lost.
     #[error("{name}: {reason}")]
     Device {
-        /// Name of the device.
+        /// Name of the device or the air.
         name: String,
         /// What the device or the server said.
         reason: String,

@@ -24,7 +24,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Without any measurement.
+    /// Windows without any measurement.
     ///
     /// # Errors
     /// When a setting is out of range.
@@ -58,7 +58,7 @@ impl Windows {
     /// gives bits of LLR 0, otherwise none may be missing.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is none: a probe is missing, or the quantizer refuses; neither with `gaps`.
     pub fn derive(
         &self,
         epoch: Epoch,

@@ -14,7 +14,7 @@ pub const FRAME_FLOOR_DB: f32 = -11.4;
 /// Features of one window, one row a probe, of the probes that both ends kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowFeatures {
-    /// Number of the window.
+    /// Number of the window, from 0.
     pub window: u64,
     /// At the QAP, from the user's frames.
     pub qap: Vec<Vec<f32>>,

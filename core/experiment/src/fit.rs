@@ -22,11 +22,11 @@ use crate::table::{PaperRow, TableRow};
 /// What a fit aims at; rates are 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Targets {
-    /// Key disagreement rate.
+    /// Key disagreement rate (KDR) between QAP and user.
     pub kdr: f64,
     /// Eve's key disagreement rate on the QAP's frames.
     pub eve_kdr: f64,
-    /// Retransmission rate.
+    /// Retransmission rate (RR) of groups.
     pub rr: f64,
 }
 
@@ -36,12 +36,12 @@ impl From<&PaperRow> for Targets {
     }
 }
 
-/// How hard to try.
+/// How much computing a fit may spend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effort {
     /// Worlds that are averaged over.
     pub seeds: Range<u64>,
-    /// Probes a world.
+    /// Probes that are sent in each world.
     pub probes: u64,
     /// Corrections after the four evaluations that give the first Jacobian.
     pub steps: usize,
@@ -50,9 +50,10 @@ pub struct Effort {
 /// One evaluation of the objective during a fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// `estimate_snr_db`, `shadowing_eve_correlation`, `disturbance_rise_db`.
+    /// Values of `estimate_snr_db`, `shadowing_eve_correlation` and `disturbance_rise_db`, in this
+    /// order.
     pub parameters: [f64; 3],
-    /// KDR, Eve's KDR, RR.
+    /// KDR, Eve's KDR and RR that these parameters give, in this order.
     pub figures: [f64; 3],
     /// Sum of squared distances from the targets, in units of the tolerance of each.
     pub distance: f64,
@@ -60,17 +61,17 @@ pub struct Step {
 
 /// Distances that count as one: half a point of KDR, one of Eve's, three of RR.
 const TOLERANCE: [f64; 3] = [0.005, 0.010, 0.030];
-/// First steps of the parameters.
+/// Steps of the three parameters for the first Jacobian.
 const PROBE: [f64; 3] = [1.0, 0.2, 1.0];
-/// Range of each parameter.
+/// Smallest and largest value of each parameter.
 const LIMITS: [(f64, f64); 3] = [(5.0, 60.0), (-0.95, 0.95), (0.0, 30.0)];
-/// Largest correction at once.
+/// Largest change of each parameter in one correction.
 const STRIDE: [f64; 3] = [4.0, 0.5, 4.0];
 
 /// Fits `start` to `targets`; `watch` sees every evaluation. Returns the best setup met.
 ///
 /// # Errors
-/// As [`run_seeds`].
+/// The errors of [`run_seeds`].
 pub fn fit(
     start: &Setup,
     targets: Targets,

@@ -22,7 +22,7 @@ const MIN_BLOCKS: f64 = 3.0;
 /// A figure with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// The figure.
+    /// The figure itself, the middle estimate.
     pub mean: f64,
     /// Lower end of the interval.
     pub low: f64,
@@ -47,7 +47,7 @@ impl Estimate {
 pub struct Share {
     /// Number of the run (seed, link); blocks never reach from one into another.
     pub run: usize,
-    /// Air time in seconds.
+    /// Air time of the count in seconds.
     pub at_s: f64,
     /// What was counted, the numerator.
     pub part: f64,

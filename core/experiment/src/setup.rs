@@ -5,7 +5,7 @@ use crqkd_channel_key::{ChannelKeyConfig, ConfigError as ChannelKeyError, Quanti
 use crqkd_otp::{ConfigError as OtpConfigError, OtpConfig};
 use serde::{Deserialize, Serialize};
 
-/// When probes are sent.
+/// When probes are sent: their rate, the delay of the answers and the length of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Probing {
@@ -53,18 +53,18 @@ impl Probing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Setup {
-    /// The channel.
+    /// The radio channel that the probes are sent over.
     pub air: AirConfig,
     /// When probes are sent.
     pub probing: Probing,
-    /// From CSI to bits.
+    /// How bits are made of channel measurements (CSI): features and quantizer.
     pub channel_key: ChannelKeyConfig,
-    /// From bits to groups.
+    /// How groups are sent under those bits: code and decoder of the one-time pad.
     pub otp: OtpConfig,
 }
 
 impl Setup {
-    /// Checks every part.
+    /// Checks that every part is within its ranges.
     pub fn validate(&self) -> Result<(), ExperimentError> {
         self.air.validate()?;
         self.probing.validate()?;
@@ -79,30 +79,30 @@ pub enum ExperimentError {
     /// A value lies outside its range.
     #[error("{key} = {value} is outside {min}..={max}")]
     OutOfRange {
-        /// Name of the field.
+        /// Name of the field that is out of range.
         key: &'static str,
         /// The value that it has.
         value: f64,
-        /// Smallest value allowed.
+        /// Smallest value that the field may have.
         min: f64,
-        /// Largest value allowed.
+        /// Largest value that the field may have.
         max: f64,
     },
-    /// The channel's description.
+    /// The description of the channel is out of range.
     #[error(transparent)]
     Air(#[from] AirError),
-    /// The channel key's parameters.
+    /// The parameters of the channel key are out of range.
     #[error(transparent)]
     ChannelKey(#[from] ChannelKeyError),
-    /// The one-time pad's parameters.
+    /// The parameters of the one-time pad are out of range.
     #[error(transparent)]
     Otp(#[from] OtpConfigError),
     /// A window that gives no bits, by number.
     #[error("window {window}: {source}")]
     Quantize {
-        /// Number of the window.
+        /// Number of the window that gives no bits.
         window: u64,
-        /// What the quantizer says.
+        /// Why the quantizer refuses the window.
         source: QuantizeError,
     },
 }

@@ -8,7 +8,7 @@ use crate::tally::{GroupTally, RunTally, WindowTally};
 /// What the paper measured in one place (its Table II).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PaperRow {
-    /// Name of the scenario.
+    /// Name of the scenario, the place of the measurement.
     pub scenario: &'static str,
     /// Key generation rate in bits a second.
     pub kgr_bit_per_s: f64,
@@ -18,7 +18,7 @@ pub struct PaperRow {
     pub rr: f64,
     /// Eve's key disagreement rate, 0 to 1.
     pub eve_kdr: f64,
-    /// Groups that Eve cracked.
+    /// Number of groups that Eve decoded correctly.
     pub cracked: u64,
 }
 
@@ -60,19 +60,19 @@ impl PaperRow {
 /// Our figures for one scenario; rates are 0 to 1, `None` where nothing was counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableRow {
-    /// Name of the scenario.
+    /// Name of the scenario that was run.
     pub scenario: String,
     /// Runs (seeds or links) that went into it.
     pub runs: usize,
     /// Air time in seconds, all runs together.
     pub air_s: f64,
-    /// Probes sent.
+    /// Number of probes sent, all runs together.
     pub probes: u64,
     /// Probes that both ends kept.
     pub kept: u64,
-    /// Raw bits.
+    /// Raw bits of channel key, before any error correction.
     pub bits: u64,
-    /// Raw bits a second.
+    /// Raw bits of channel key for each second of air time.
     pub kgr_raw_bit_per_s: Option<Estimate>,
     /// Bits of decoded groups a second of the air time that their pads took.
     pub kgr_corrected_bit_per_s: Option<Estimate>,
@@ -90,7 +90,7 @@ pub struct TableRow {
     pub groups: u64,
     /// Groups that were decoded to something else.
     pub wrong: u64,
-    /// Groups that Eve cracked.
+    /// Number of groups that Eve decoded correctly.
     pub cracked: u64,
 }
 

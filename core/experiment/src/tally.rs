@@ -40,11 +40,11 @@ pub struct RunTally {
     pub windows: Vec<WindowTally>,
     /// Groups in the order of time, one for each transmission.
     pub groups: Vec<GroupTally>,
-    /// Probes sent.
+    /// Number of probes that were sent.
     pub probes: u64,
     /// Probes that both ends kept.
     pub kept: u64,
-    /// Bits of a group.
+    /// Bits of quantum key in a group.
     pub group_bits: u64,
 }
 

@@ -52,7 +52,7 @@ impl BlockSeed {
         8 + Self::toeplitz_bits(group_bits).div_ceil(8)
     }
 
-    /// The seed as bytes.
+    /// The seed as bytes: the hash key (8 bytes, big-endian), then the bits of the Toeplitz matrix.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.hash_key.to_be_bytes().to_vec();
         bytes.extend(self.toeplitz.to_bytes());

@@ -22,7 +22,7 @@ pub fn pad_check(window_checks: impl IntoIterator<Item = u32>) -> u32 {
     digest.finalize()
 }
 
-/// Positions of the ones.
+/// Positions of the ones in a bitmap, from 0, ascending.
 pub(crate) fn ones(bitmap: &BitString) -> Vec<u16> {
     (0u16..).zip(bitmap.iter()).filter(|(_, held)| *held).map(|(index, _)| index).collect()
 }

@@ -9,27 +9,27 @@ pub enum WireError {
     /// The bytes end in the middle of a field.
     #[error("byte {at}: {needed} more bytes needed, {left} left")]
     Truncated {
-        /// Position.
+        /// Position of the field in the bytes, from 0.
         at: usize,
         /// Bytes that the field takes.
         needed: usize,
-        /// Bytes that there are.
+        /// Bytes that are left from there on.
         left: usize,
     },
-    /// Bytes are left over.
+    /// Bytes are left over behind the last field.
     #[error("byte {at}: {left} bytes left over")]
     Trailing {
-        /// Position.
+        /// Position of the first byte too many, from 0.
         at: usize,
-        /// Bytes too many.
+        /// Number of bytes too many.
         left: usize,
     },
     /// A kind that does not exist, or a flag that is neither 0 nor 1.
     #[error("byte {at}: {what} {value} does not exist")]
     Unknown {
-        /// Position.
+        /// Position of the field in the bytes, from 0.
         at: usize,
-        /// The field.
+        /// Name of the field, for people.
         what: &'static str,
         /// The value that was received.
         value: u8,
@@ -37,13 +37,13 @@ pub enum WireError {
     /// A count beyond what the protocol allows.
     #[error("byte {at}: {count} {what}, at most {max} allowed")]
     TooMany {
-        /// Position.
+        /// Position of the count in the bytes, from 0.
         at: usize,
         /// Name of what the count is of.
         what: &'static str,
         /// The count that was announced.
         count: usize,
-        /// Most allowed.
+        /// Largest count that is allowed.
         max: usize,
     },
 }

@@ -109,13 +109,13 @@ pub enum ConfigError {
     /// A value outside its range.
     #[error("{key} = {value} is outside {min} to {max}")]
     Range {
-        /// Key in the configuration.
+        /// Name of the key in the configuration.
         key: &'static str,
         /// The value that it has.
         value: f64,
-        /// Smallest allowed.
+        /// Smallest value that is allowed.
         min: f64,
-        /// Largest allowed.
+        /// Largest value that is allowed.
         max: f64,
     },
     /// A frame is not over when the turnaround ends, so that nothing could be answered in time.
@@ -123,9 +123,9 @@ pub enum ConfigError {
         "turnaround_ms gives {turnaround} samples, but a control frame with its guard lasts {needed}"
     )]
     TurnaroundTooShort {
-        /// Turnaround in samples.
+        /// Turnaround that the configuration gives, in samples.
         turnaround: u64,
-        /// Samples needed.
+        /// Samples that a control frame with its guard lasts.
         needed: u64,
     },
     /// Half a probe period does not hold an exchange of two frames.
@@ -133,25 +133,25 @@ pub enum ConfigError {
     PeriodTooShort {
         /// Half the probe period in samples.
         half: u64,
-        /// Samples needed.
+        /// Samples that an exchange of two frames takes.
         needed: u64,
     },
     /// A message does not fit into a control frame.
     #[error("{what} takes {needed} bytes, a control frame holds {available}")]
     ControlTooSmall {
-        /// The message.
+        /// Name of the message, for people.
         what: &'static str,
-        /// Bytes needed.
+        /// Bytes that the message takes.
         needed: usize,
-        /// Bytes available.
+        /// Bytes that a control frame holds.
         available: usize,
     },
     /// An uncoded ciphertext does not fit behind a control message.
     #[error("code_bits = {needed}, a control frame carries {available} uncoded bits")]
     CipherTooLong {
-        /// Bits needed.
+        /// Bits of a ciphertext, `code_bits` of the configuration.
         needed: usize,
-        /// Bits available.
+        /// Uncoded bits that a control frame carries.
         available: usize,
     },
 }
@@ -197,7 +197,7 @@ pub struct Plan {
     pub config: ForwardingConfig,
     /// What the waveform allows.
     pub frames: FrameLimits,
-    /// Probe period P.
+    /// Probe period P: samples from one probe to the next.
     pub period: AirTime,
     /// Half a probe period: from a probe to its control slot.
     pub half: AirTime,

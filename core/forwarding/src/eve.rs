@@ -20,7 +20,7 @@ const MAX_TRIES: usize = 256;
 /// Whose link Eve listens to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EveConfig {
-    /// The QAP.
+    /// The QAP of the link that is listened to.
     pub qap: QapId,
     /// The user of the link that is listened to.
     pub user: UserId,
@@ -313,7 +313,7 @@ impl Station for Eve {
         }
     }
 
-    /// Eve never transmits.
+    /// The promise of silence has no end: Eve never transmits.
     fn promise(&self, _progress: AirTime) -> AirTime {
         AirTime::MAX
     }

@@ -10,15 +10,15 @@ use crate::{AirTime, Direction, FrameKind};
 pub struct RxFrame {
     /// Air time of the frame's first sample. Also the air time at which the protocol handles the frame.
     pub start: AirTime,
-    /// Life of the link.
+    /// Epoch: the life of the link that the frame belongs to.
     pub epoch: Epoch,
-    /// Window of the probe.
+    /// Window of the probe that the frame belongs to.
     pub window: WindowId,
-    /// Probe in the window.
+    /// Number of the probe within its window, from 0.
     pub index: u16,
-    /// Which way it travels.
+    /// Which way the frame travels: from the QAP to the user, or back.
     pub direction: Direction,
-    /// What it is for.
+    /// What the frame is for: a probe, or control messages.
     pub kind: FrameKind,
     /// Number of the QAP (forward) or of the user (reverse) that sent it.
     pub sender: u16,
@@ -35,7 +35,7 @@ pub struct RxFrame {
 }
 
 impl RxFrame {
-    /// The probe's name.
+    /// Name of the probe that the frame belongs to: epoch, window and number within the window.
     pub fn probe(&self) -> ProbeId {
         ProbeId { epoch: self.epoch, window: self.window, index: self.index }
     }
@@ -44,17 +44,17 @@ impl RxFrame {
 /// A frame to send; the sender's number is the station's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TxFrame {
-    /// What it is for.
+    /// What the frame is for: a probe, or control messages.
     pub kind: FrameKind,
-    /// Which way it travels.
+    /// Which way the frame travels: from the QAP to the user, or back.
     pub direction: Direction,
     /// The probe's name, also of a control frame.
     pub probe: ProbeId,
     /// Number of the QAP (forward) or of the user (reverse) that sends it.
     pub sender: u16,
-    /// See [`RxFrame::follow`].
+    /// Of a QAP's probe: a control frame follows half a period later, as [`RxFrame::follow`].
     pub follow: bool,
-    /// See [`RxFrame::more`].
+    /// Of a user's probe: the user has messages to send, as [`RxFrame::more`].
     pub more: bool,
     /// The control message, empty in a probe frame.
     pub control: Vec<u8>,
@@ -75,7 +75,7 @@ pub struct TxFrame {
 /// Gates never overlap and come in order of time. Each is announced at least a turnaround before `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
-    /// First sample to receive.
+    /// Air time of the first sample to receive.
     pub from: AirTime,
     /// Last sample at which a frame may start. A receiver whose progress has passed it is done with the gate.
     pub last_start: AirTime,

@@ -35,16 +35,16 @@ pub struct ControlFrame {
     pub ack: u16,
     /// Authentication tag; empty means unauthenticated.
     pub tag: Vec<u8>,
-    /// The messages.
+    /// The messages of the batch, in the order in which they are sent.
     pub messages: Vec<Message>,
 }
 
 /// A ciphertext of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CiphertextMessage {
-    /// The group.
+    /// Number of the group that is encrypted.
     pub group: GroupId,
-    /// Attempt, from 0.
+    /// Number of the attempt to send this group, from 0.
     pub attempt: u8,
     /// Which code; 0 is the one of the configuration.
     pub code: u8,
@@ -59,9 +59,9 @@ pub struct CiphertextMessage {
 /// A user's answer to one ciphertext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reception {
-    /// The group.
+    /// Number of the group that the ciphertext was for.
     pub group: GroupId,
-    /// Attempt, from 0.
+    /// Number of the attempt to send this group, from 0.
     pub attempt: u8,
     /// It was decoded and its check was right.
     pub ok: bool,
@@ -72,35 +72,35 @@ pub struct Reception {
 pub enum Message {
     /// QAP: the window's last probe is over; which probes do you hold?
     CloseWindow {
-        /// The window.
+        /// Number of the window that is to be closed.
         window: WindowId,
     },
     /// User: these, one bit a probe.
     Bitmap {
-        /// The window.
+        /// Number of the window that is being closed.
         window: WindowId,
         /// 1 for a probe held.
         bitmap: BitString,
     },
     /// QAP: we both hold these.
     Intersection {
-        /// The window.
+        /// Number of the window that is being closed.
         window: WindowId,
         /// 1 for a probe that both hold.
         bitmap: BitString,
         /// CRC-32 over the window's number and the bitmap.
         check32: u32,
     },
-    /// User: agreed.
+    /// User: I agree to the intersection.
     WindowAck {
-        /// The window.
+        /// Number of the window that is agreed on.
         window: WindowId,
         /// CRC-32 over the same number and bitmap.
         check32: u32,
     },
     /// Either: no key from this window.
     WindowDropped {
-        /// The window.
+        /// Number of the window that is given up.
         window: WindowId,
     },
     /// QAP: a group of quantum key under a pad.
@@ -109,54 +109,54 @@ pub enum Message {
     BatchEnd,
     /// User: which ciphertexts were decoded.
     Received {
-        /// One result a ciphertext.
+        /// One result for each ciphertext that is answered.
         results: Vec<Reception>,
     },
     /// QAP: these groups are given up.
     Burned {
-        /// The groups.
+        /// Numbers of the groups that are given up.
         groups: Vec<GroupId>,
     },
     /// User: share this many groups with that user.
     Request {
-        /// The other user.
+        /// The other user of the pair.
         target: UserId,
-        /// Number of groups.
+        /// Number of groups to share.
         groups: u32,
     },
     /// QAP: a user asked for groups to be shared with you.
     Notify {
         /// The two users who share the key.
         pair: PairId,
-        /// Number of groups.
+        /// Number of groups to share.
         groups: u32,
     },
     /// QAP: your request cannot be served.
     Refused {
-        /// The user asked for.
+        /// The user whom the request named.
         target: UserId,
     },
     /// From user to user, through the QAPs.
     Relay {
-        /// Sender.
+        /// The user who sends the message.
         from: UserId,
-        /// Receiver.
+        /// The user whom the message is for.
         to: UserId,
-        /// What it says.
+        /// The message from user to user.
         body: PeerMessage,
     },
     /// User: what became of groups that were forwarded.
     Settled {
-        /// In released keys.
+        /// Numbers of the groups whose key is released.
         released: Vec<GroupId>,
-        /// Given up.
+        /// Numbers of the groups that are given up.
         burned: Vec<GroupId>,
     },
     /// QAP: the pair's other link failed; give up what is not released.
     Abort,
     /// User: everything asked for is released or burned.
     Done,
-    /// QAP: understood, good-bye.
+    /// QAP: I have understood that you are done, and stop.
     DoneAck,
 }
 
@@ -165,46 +165,46 @@ pub enum Message {
 pub enum PeerMessage {
     /// Asking user: let these groups be a block.
     BlockPropose {
-        /// Number of the block.
+        /// Number that the asking user gives the block.
         block: u32,
         /// Epoch of the asking user's link, part of the key's name.
         epoch: Epoch,
-        /// Sorted groups.
+        /// Numbers of the groups proposed, ascending.
         groups: Vec<GroupId>,
     },
     /// Other user: of these I hold the following; they are the block.
     BlockAccept {
-        /// Number of the block.
+        /// Number of the block, as in the proposal.
         block: u32,
-        /// Sorted groups.
+        /// Numbers of the groups that the other user holds too, ascending.
         groups: Vec<GroupId>,
     },
     /// Asking user: a part of the public seed, drawn after the list was agreed.
     BlockSeed {
-        /// Number of the block.
+        /// Number of the block, as in the proposal.
         block: u32,
         /// Byte position of this part.
         offset: u32,
-        /// The bytes.
+        /// Bytes of the seed from that position on.
         bytes: Vec<u8>,
     },
     /// Asking user: my tag over the block.
     BlockVerify {
-        /// Number of the block.
+        /// Number of the block, as in the proposal.
         block: u32,
-        /// The tag.
+        /// Tag over the groups of the block, for comparison.
         tag: u64,
     },
     /// Other user: mine is the same, or not.
     BlockConfirm {
-        /// Number of the block.
+        /// Number of the block, as in the proposal.
         block: u32,
         /// Whether the other user's tag is equal.
         ok: bool,
     },
     /// Asking user: I have released the key, do so too.
     BlockReleased {
-        /// Number of the block.
+        /// Number of the block, as in the proposal.
         block: u32,
     },
 }
@@ -216,49 +216,49 @@ pub enum WireMessage {
     Notify {
         /// The two users who share the key.
         pair: PairId,
-        /// Number of groups.
+        /// Number of groups to share.
         groups: u32,
     },
     /// These groups of mine go to this pair.
     Allocate {
-        /// The pair.
+        /// The two users who are to share the groups.
         pair: PairId,
-        /// The groups.
+        /// Numbers of the groups to commit to the pair.
         groups: Vec<GroupId>,
     },
     /// I have committed `accepted` to the pair; `refused` were not free.
     Allocated {
-        /// The pair.
+        /// The two users who are to share the groups.
         pair: PairId,
-        /// Committed.
+        /// Numbers of the groups that are now committed to the pair.
         accepted: Vec<GroupId>,
-        /// Not free here, to be burned.
+        /// Numbers of the groups that are not free here, to be burned.
         refused: Vec<GroupId>,
     },
     /// These groups are given up.
     Burned {
-        /// The groups.
+        /// Numbers of the groups that are given up.
         groups: Vec<GroupId>,
     },
-    /// From user to user.
+    /// A message from one user to the other, on its way between the QAPs.
     Relay {
-        /// Sender.
+        /// The user who sends the message.
         from: UserId,
-        /// Receiver.
+        /// The user whom the message is for.
         to: UserId,
-        /// What it says.
+        /// The message from user to user.
         body: PeerMessage,
     },
     /// My user's request for this pair crossed with yours and is dropped; or yours cannot be served.
     Refused {
-        /// The pair.
+        /// The two users of the request.
         pair: PairId,
     },
     /// I stop although my user is not done.
     Closing,
     /// My quantum key begins with this group: I have none below it in this life of mine.
     SupplyFrom {
-        /// The first group.
+        /// Number of the first group.
         group: GroupId,
     },
 }
@@ -267,7 +267,7 @@ impl ControlFrame {
     /// Bytes of a frame without messages and tag.
     pub const OVERHEAD: usize = 7;
 
-    /// The frame as bytes.
+    /// The frame as bytes, in the form that the module describes.
     pub fn emit(&self) -> Vec<u8> {
         let mut w = Writer::default();
         w.u16(self.seq).u16(self.ack).bytes(&self.tag).u8(self.messages.len() as u8);
@@ -277,7 +277,7 @@ impl ControlFrame {
         w.bytes
     }
 
-    /// Reads a frame.
+    /// Reads a control frame from exactly its bytes.
     ///
     /// # Errors
     /// [`WireError`] with the position of the first byte that cannot be.
@@ -413,7 +413,7 @@ impl PeerMessage {
 }
 
 impl WireMessage {
-    /// The message as bytes.
+    /// The message as bytes: its kind, then its fields.
     pub fn emit(&self) -> Vec<u8> {
         let mut w = Writer::default();
         match self {
@@ -434,7 +434,7 @@ impl WireMessage {
         w.bytes
     }
 
-    /// Reads a message.
+    /// Reads a message between QAPs from exactly its bytes.
     ///
     /// # Errors
     /// [`WireError`] with the position of the first byte that cannot be.

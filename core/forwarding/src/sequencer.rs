@@ -23,18 +23,18 @@ pub enum Action {
     Transmit {
         /// Air time of the first sample.
         at: AirTime,
-        /// The frame.
+        /// The frame to send.
         frame: TxFrame,
     },
-    /// See [`Output::Listen`].
+    /// Listen in this stretch of air time, as [`Output::Listen`] says.
     Listen(Listen),
-    /// See [`Output::ListenUntil`].
+    /// End the open stretch of listening before this sample, as [`Output::ListenUntil`] says.
     ListenUntil(AirTime),
-    /// See [`Output::Keep`].
+    /// Keep the channel estimate of a frame as a measurement, as [`Output::Keep`] says.
     Keep {
-        /// Start of the frame.
+        /// Air time of the frame's first sample.
         start: AirTime,
-        /// The probe.
+        /// Name of the probe that the measurement belongs to.
         probe: crqkd_keys::ProbeId,
         /// Which way the frame travelled.
         direction: Direction,
@@ -43,30 +43,30 @@ pub enum Action {
     Job {
         /// Number that the answer must carry.
         ticket: Ticket,
-        /// The work.
+        /// The piece of work to do.
         job: Job,
     },
     /// Make these records durable, then call [`Sequencer::persisted`].
     Persist {
         /// Number that the answer must carry.
         ticket: Ticket,
-        /// The records.
+        /// The records to make durable, in this order.
         records: Vec<Record>,
     },
     /// Deliver this message to another QAP; it takes effect there at `arrives`.
     Wire {
-        /// Receiver.
+        /// The QAP that the message is for.
         to: QapId,
-        /// Air time of arrival.
+        /// Air time at which the message takes effect there.
         arrives: AirTime,
-        /// The message.
+        /// The message to deliver.
         message: WireMessage,
     },
-    /// Something worth telling.
+    /// Something happened that an observer may want to know.
     Event {
         /// Air time of the event.
         at: AirTime,
-        /// The event.
+        /// What happened.
         event: Event,
     },
 }
@@ -90,13 +90,14 @@ pub struct Promise {
 /// What a sequencer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitingFor {
-    /// The receiver's progress.
+    /// More progress of the receiver, by [`Sequencer::radio_progress`].
     Radio,
     /// The horizon of a wire.
     Wire(QapId),
     /// The horizon of local inputs.
     Local,
-    /// An answer.
+    /// What is outstanding under this ticket: an answer to work, or the word that records are
+    /// durable.
     Answer(Ticket),
     /// Nothing: there is nothing left to do.
     Nothing,
@@ -110,7 +111,7 @@ pub enum SequencerError {
     Late {
         /// Air time of the input.
         at: AirTime,
-        /// Everything before was handled.
+        /// Air time before which every input was handled.
         handled: AirTime,
     },
     /// A ticket that is not outstanding.
@@ -119,7 +120,7 @@ pub enum SequencerError {
     /// A wire to a QAP that was not named at the start.
     #[error("no wire to QAP {0}")]
     UnknownWire(QapId),
-    /// Too many inputs wait.
+    /// Too many inputs wait to be handled; how many do.
     #[error("{0} inputs are waiting")]
     Full(usize),
 }
@@ -221,7 +222,7 @@ impl<S: Station> Sequencer<S> {
     /// A detected frame whose header could not be read.
     ///
     /// # Errors
-    /// As for [`frame`](Self::frame).
+    /// The errors of [`frame`](Self::frame).
     pub fn bad_frame(&mut self, start: AirTime) -> Result<(), SequencerError> {
         self.heard(start, Input::BadFrame)
     }
@@ -362,7 +363,7 @@ impl<S: Station> Sequencer<S> {
         if self.local == horizon { WaitingFor::Local } else { WaitingFor::Radio }
     }
 
-    /// The station.
+    /// The station that the sequencer drives.
     pub fn station(&self) -> &S {
         &self.station
     }

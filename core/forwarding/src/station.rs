@@ -32,7 +32,7 @@ pub trait Station {
 /// What a station reacts to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Begin.
+    /// The run begins; this is the first input.
     Start,
     /// A frame with a good header.
     Frame(RxFrame),
@@ -40,9 +40,9 @@ pub enum Input {
     BadFrame,
     /// A message over the wire between QAPs.
     Wire {
-        /// Sender.
+        /// The QAP that sent the message.
         from: QapId,
-        /// The message.
+        /// The message that was received.
         message: WireMessage,
     },
     /// Groups of quantum key have become available in the key buffer (QAP).
@@ -58,7 +58,7 @@ pub enum Input {
     Persisted(u64),
     /// A program at this user wants key shared with another user.
     Request {
-        /// The other user.
+        /// The other user of the pair.
         target: UserId,
         /// Number of groups of quantum key to ask for.
         groups: u32,
@@ -72,19 +72,19 @@ pub enum Output {
     Transmit {
         /// Air time of the first sample.
         at: AirTime,
-        /// The frame.
+        /// The frame to send.
         frame: TxFrame,
     },
-    /// Listen in this stretch.
+    /// Listen in this stretch of air time.
     Listen(Listen),
     /// End the open stretch of listening before this sample.
     ListenUntil(AirTime),
     /// The frame that started at `start` counts as a measurement: its channel estimate goes to the quantizer under
     /// this name. Estimates of other frames are thrown away.
     Keep {
-        /// Start of the frame.
+        /// Air time of the frame's first sample.
         start: AirTime,
-        /// The probe.
+        /// Name of the probe that the measurement belongs to.
         probe: ProbeId,
         /// Which way the frame travelled.
         direction: Direction,
@@ -93,19 +93,19 @@ pub enum Output {
     Job(Job),
     /// Send a message over the wire; it arrives a wire latency later.
     Wire {
-        /// Receiver.
+        /// The QAP that the message is for.
         to: QapId,
-        /// The message.
+        /// The message to send.
         message: WireMessage,
     },
     /// Make records durable, then answer with [`Input::Persisted`].
     Persist {
         /// Number to answer with.
         number: u64,
-        /// The records.
+        /// The records to make durable, in this order.
         records: Vec<Record>,
     },
-    /// Something worth telling.
+    /// Something happened that an observer may want to know.
     Event(Event),
 }
 
@@ -115,45 +115,45 @@ pub enum Job {
     /// Quantizer: channel key of a window from the measurements of these probes, in this order. A probe that was not
     /// measured (Eve's gaps) counts as unknown.
     Derive {
-        /// Life of the link.
+        /// Epoch: the life of the link that the window belongs to.
         epoch: Epoch,
-        /// The window.
+        /// Number of the window to quantize.
         window: WindowId,
         /// Probes that both ends hold, ascending.
         kept: Vec<u16>,
     },
     /// Quantizer: throw the measurements of a window away. Not answered.
     DropWindow {
-        /// Life of the link.
+        /// Epoch: the life of the link that the window belongs to.
         epoch: Epoch,
-        /// The window.
+        /// Number of the window to throw away.
         window: WindowId,
     },
     /// Key buffer and codec: the ciphertext of a group under these pad bits.
     Encrypt {
-        /// The group.
+        /// Number of the group to encrypt.
         group: GroupId,
-        /// Attempt, from 0.
+        /// Number of the attempt to send this group, from 0.
         attempt: u8,
-        /// Pad bits.
+        /// Ranges of pad bits, to be joined in this order.
         pad: Vec<PadRef>,
     },
     /// Key buffer and codec: the group from a received ciphertext; stored when it decodes.
     Decrypt {
-        /// The group.
+        /// Number of the group to decrypt.
         group: GroupId,
-        /// Attempt, from 0.
+        /// Number of the attempt to send this group, from 0.
         attempt: u8,
-        /// Pad bits.
+        /// Ranges of pad bits, to be joined in this order.
         pad: Vec<PadRef>,
         /// The ciphertext as it came off the air: bits, or log-likelihood ratios.
         received: Received,
     },
     /// Key buffer: the verification tag over these groups, joined in this order.
     TagBlock {
-        /// Number of the block.
+        /// Number that the asking user gave the block.
         block: u32,
-        /// Sorted groups.
+        /// Numbers of the groups in the block, ascending.
         groups: Vec<GroupId>,
         /// Key of the hash.
         hash_key: u64,
@@ -163,11 +163,11 @@ pub enum Job {
     Release {
         /// Name of the key.
         key: KeyId,
-        /// The two users.
+        /// The two users who share the key.
         pair: PairId,
-        /// Number of the block.
+        /// Number that the asking user gave the block.
         block: u32,
-        /// Sorted groups.
+        /// Numbers of the groups in the block, ascending.
         groups: Vec<GroupId>,
         /// Seed of the Toeplitz matrix.
         seed: BlockSeed,
@@ -176,7 +176,7 @@ pub enum Job {
     },
     /// Key buffer: wipe groups, which are burned, or were forwarded and are not needed any more. Not answered.
     Wipe {
-        /// The groups.
+        /// Numbers of the groups to wipe.
         groups: Vec<GroupId>,
     },
 }
@@ -184,15 +184,15 @@ pub enum Job {
 /// Names a piece of work that is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobKey {
-    /// [`Job::Derive`].
+    /// [`Job::Derive`], by the number of the window.
     Derive(WindowId),
-    /// [`Job::Encrypt`].
+    /// [`Job::Encrypt`], by the group and its attempt.
     Encrypt(GroupId, u8),
-    /// [`Job::Decrypt`].
+    /// [`Job::Decrypt`], by the group and its attempt.
     Decrypt(GroupId, u8),
-    /// [`Job::TagBlock`].
+    /// [`Job::TagBlock`], by the number of the block.
     TagBlock(u32),
-    /// [`Job::Release`].
+    /// [`Job::Release`], by the number of the block.
     Release(u32),
 }
 
@@ -215,27 +215,27 @@ impl Job {
 pub enum Answer {
     /// Of [`Job::Derive`]: so many bits of channel key are in the key buffer.
     Derived {
-        /// Bits.
+        /// Number of bits of channel key.
         bits: u32,
     },
-    /// Of [`Job::Encrypt`].
+    /// Of [`Job::Encrypt`]: the group is encrypted.
     Encrypted {
-        /// The ciphertext.
+        /// The bits of the ciphertext.
         ciphertext: BitString,
     },
-    /// Of [`Job::Decrypt`].
+    /// Of [`Job::Decrypt`]: the ciphertext was tried.
     Decrypted {
         /// The group was decoded, its check was right, and it is in the key buffer.
         ok: bool,
         /// Pad bits that the decoder corrected.
         corrected: u32,
     },
-    /// Of [`Job::TagBlock`].
+    /// Of [`Job::TagBlock`]: the tag is computed.
     Tagged {
-        /// The tag.
+        /// Tag over the groups of the block, for comparison with the other user's.
         tag: u64,
     },
-    /// Of [`Job::Release`].
+    /// Of [`Job::Release`]: the key was made and handed out.
     Released {
         /// What may be shown of the key.
         fingerprint: Fingerprint,
@@ -271,84 +271,84 @@ pub enum Event {
     Requested {
         /// The two users who share the key.
         pair: PairId,
-        /// Number of groups.
+        /// Number of groups to share.
         groups: u32,
     },
     /// A request was turned down.
     RequestRefused {
-        /// The user asked for.
+        /// The user whom the request named.
         target: UserId,
     },
     /// Both ends (or, at Eve, the public messages) agree on the probes of a window; it is being turned into key.
     WindowKept {
-        /// The window.
+        /// Number of the window that is kept.
         window: WindowId,
-        /// Probes kept.
+        /// Number of probes that are kept.
         kept: u16,
     },
     /// Channel key of a window is ready.
     PadReady {
-        /// The window.
+        /// Number of the window that the key is from.
         window: WindowId,
         /// Number of bits of channel key.
         bits: u32,
     },
     /// A window gave no key.
     WindowDropped {
-        /// The window.
+        /// Number of the window that gave no key.
         window: WindowId,
         /// Why the window gave no key.
         reason: DropReason,
     },
     /// QAP: a ciphertext goes out.
     GroupSent {
-        /// The group.
+        /// Number of the group that is sent.
         group: GroupId,
-        /// Attempt, from 0.
+        /// Number of the attempt to send this group, from 0.
         attempt: u8,
         /// The pad bits it goes out under.
         pad: Vec<PadRef>,
     },
     /// QAP: the user answered a ciphertext.
     GroupAnswered {
-        /// The group.
+        /// Number of the group that was sent.
         group: GroupId,
-        /// Attempt, from 0.
+        /// Number of the attempt to send this group, from 0.
         attempt: u8,
-        /// The user decoded it.
+        /// Whether the user decoded the group.
         ok: bool,
     },
     /// User or Eve: a ciphertext was tried.
     GroupTried {
-        /// The group.
+        /// Number of the group that was tried.
         group: GroupId,
-        /// Attempt, from 0.
+        /// Number of the attempt to send this group, from 0.
         attempt: u8,
-        /// Its check was right.
+        /// Whether the check of the decoded group was right.
         ok: bool,
         /// Pad bits that were corrected.
         corrected: u32,
     },
     /// A group was given up.
     GroupBurned {
-        /// The group.
+        /// Number of the group that was given up.
         group: GroupId,
     },
     /// QAP: so many groups that came out of the quantum link have a mark already; they are not used again.
     GroupsUsedBefore {
-        /// Number of groups.
+        /// Number of groups that are not used again.
         groups: u32,
     },
     /// QAP: so many groups are free here and the other access point will never have them.
     GroupsPassedOver {
-        /// Number of groups.
+        /// Number of groups that are passed over.
         groups: u32,
     },
     /// User: the tags of a block were compared.
     BlockVerified {
-        /// Number of the block.
+        /// Number that the asking user gave the block.
         block: u32,
-        /// Groups of the block.
+        /// Numbers of the groups in the block.
         groups: Vec<GroupId>,
         /// Equal at both ends. If not, the block is burned.
         ok: bool,
@@ -369,7 +369,7 @@ pub enum Event {
         /// Why the work failed.
         reason: String,
     },
-    /// The station stops.
+    /// The station stops: its part in the run is over.
     Finished {
         /// How the station ended.
         ending: Ending,
@@ -388,7 +388,7 @@ pub enum DropReason {
     Overtaken,
     /// The messages of its closing contradict each other.
     BadClose,
-    /// The quantizer refused it.
+    /// The quantizer failed on it, or gave no bits.
     Refused,
 }
 

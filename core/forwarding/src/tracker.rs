@@ -18,7 +18,7 @@ pub(crate) struct Tracker {
     relock: u32,
     probe_samples: u64,
     state: State,
-    /// The last probe heard.
+    /// The last probe that was heard, confirmed or not.
     last: Option<Heard>,
     /// Number of the last probe that was confirmed. Numbers never go back.
     confirmed: Option<u64>,

@@ -1,4 +1,4 @@
-//! [`Group`]: numbered quantum key.
+//! [`Group`]: a numbered piece of quantum key.
 
 use crqkd_bits::SecretBits;
 
@@ -9,6 +9,6 @@ use crate::GroupId;
 pub struct Group {
     /// Number, equal at both QAPs.
     pub id: GroupId,
-    /// The key bits.
+    /// The bits of quantum key, secret.
     pub bits: SecretBits,
 }

@@ -23,7 +23,7 @@ use crate::{Group, GroupId, KeysError, PadStore};
 pub struct KeyBuffer {
     groups: BTreeMap<GroupId, SecretBits>,
     capacity: usize,
-    /// Channel key.
+    /// Pads of channel key, by window.
     pub pads: PadStore,
 }
 
@@ -33,7 +33,7 @@ impl KeyBuffer {
         Self { groups: BTreeMap::new(), capacity: groups, pads: PadStore::new(windows) }
     }
 
-    /// Stores a group.
+    /// Stores a group of quantum key under its number.
     ///
     /// # Errors
     /// [`KeysError::GroupTwice`] or [`KeysError::Full`]; the group is then wiped.
@@ -56,7 +56,7 @@ impl KeyBuffer {
     /// The bits of a group.
     ///
     /// # Errors
-    /// [`KeysError::UnknownGroup`].
+    /// [`KeysError::UnknownGroup`] when no group of this number is stored.
     pub fn group(&self, group: GroupId) -> Result<&SecretBits, KeysError> {
         self.groups.get(&group).ok_or(KeysError::UnknownGroup { group })
     }
@@ -73,12 +73,12 @@ impl KeyBuffer {
         Ok(joined)
     }
 
-    /// Number of groups.
+    /// Number of groups that are stored.
     pub fn len(&self) -> usize {
         self.groups.len()
     }
 
-    /// True without any group.
+    /// Whether no group is stored; pads do not count.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }

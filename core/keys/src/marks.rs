@@ -16,7 +16,7 @@ use crate::{GroupId, KeysError, PairId, Record};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
-    /// Belongs to nobody yet.
+    /// Belongs to no pair of users yet.
     Free,
     /// Picked for a pair; the other QAP does not know yet.
     Reserved(PairId),
@@ -89,7 +89,7 @@ pub struct GroupMarks {
 /// Groups by mark; the sum is the number of groups ever added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct MarkCounts {
-    /// Belonging to nobody yet.
+    /// Number of groups that belong to no pair of users yet.
     pub free: u64,
     /// Promised to a pair of users: reserved or committed.
     pub allocated: u64,
@@ -97,12 +97,12 @@ pub struct MarkCounts {
     pub forwarded: u64,
     /// Hashed into final keys that both users have.
     pub released: u64,
-    /// Given up.
+    /// Number of groups that were given up.
     pub burned: u64,
 }
 
 impl MarkCounts {
-    /// Groups ever added.
+    /// Number of groups ever added: the sum over all marks.
     pub fn total(&self) -> u64 {
         self.free + self.allocated + self.forwarded + self.released + self.burned
     }
@@ -190,7 +190,7 @@ impl GroupMarks {
         Ok(())
     }
 
-    /// Moves a group on.
+    /// Changes the mark of a group to one that may follow its present one.
     ///
     /// # Errors
     /// [`KeysError::UnknownGroup`], or [`KeysError::WrongMark`] when `to` may not follow the present mark or names

@@ -66,12 +66,12 @@ impl Pad {
         &self.llr
     }
 
-    /// Length in bits.
+    /// Length of the pad in bits.
     pub fn len(&self) -> usize {
         self.bits.len()
     }
 
-    /// True without any bit.
+    /// Whether the pad has no bits.
     pub fn is_empty(&self) -> bool {
         self.bits.is_empty()
     }

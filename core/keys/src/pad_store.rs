@@ -37,9 +37,9 @@ impl Drop for Window {
 /// Pad bits in and out: `inserted = taken + dropped + free`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct PadCounts {
-    /// Bits ever stored.
+    /// Number of bits that were ever stored.
     pub inserted: u64,
-    /// Bits given out.
+    /// Number of bits that were given out as pads.
     pub taken: u64,
     /// Bits lost because their window was dropped.
     pub dropped: u64,

@@ -12,12 +12,12 @@ use crate::{Epoch, GroupId, KeyId, KeysError, Mark};
 pub enum Record {
     /// A new life of the station began; pads of earlier ones are gone.
     Epoch {
-        /// The new epoch.
+        /// Number of the life that began.
         epoch: Epoch,
     },
     /// A group has moved on.
     Mark {
-        /// The group.
+        /// Number of the group whose mark changed.
         group: GroupId,
         /// The mark that the group has from now on.
         mark: Mark,
@@ -40,7 +40,7 @@ pub enum Record {
 
 /// Durable memory. `persist` returns when the records would survive a power cut.
 pub trait Store {
-    /// Appends records.
+    /// Appends records to those already stored, in this order.
     ///
     /// # Errors
     /// [`KeysError::Store`] when they are not durable; nothing may then be built on them.
@@ -60,7 +60,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// A store without records.
     pub fn new() -> Self {
         Self::default()
     }

@@ -45,7 +45,7 @@ impl AtomicFile {
         Ok(Self { writer, hash: Sha512::new(), temporary, target })
     }
 
-    /// Appends bytes.
+    /// Appends bytes to the temporary file and to the hash.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), RecordingError> {
         self.hash.update(bytes);
         self.writer.write_all(bytes).map_err(io(&self.target, "write"))
@@ -129,7 +129,7 @@ impl AtomicFolder {
         self.temporary.path()
     }
 
-    /// Where it will be.
+    /// The path that the folder gets when it is finished.
     pub fn target(&self) -> &Path {
         &self.target
     }

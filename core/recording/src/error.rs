@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {kind}", path.display())]
 pub struct RecordingError {
-    /// The file or directory.
+    /// The file or directory that the error is about.
     pub path: PathBuf,
     /// Where in it, what was found and what was expected.
     #[source]
@@ -35,11 +35,11 @@ pub(crate) fn io(
     }
 }
 
-/// The kinds of [`RecordingError`].
+/// What was wrong with a file; the kinds of [`RecordingError`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The operating system refused.
+    /// The operating system refused an operation on the file.
     #[error("cannot {action}: {source}")]
     Io {
         /// What was being done with the file.
@@ -59,7 +59,7 @@ pub enum ErrorKind {
     /// The folder that the file is to be written to is not there.
     #[error("the folder {} does not exist", .folder.display())]
     NoFolder {
-        /// The folder.
+        /// The folder that does not exist.
         folder: PathBuf,
     },
     /// There is a folder where a file is to be written.
@@ -71,13 +71,13 @@ pub enum ErrorKind {
     /// The file has no content.
     #[error("the file is empty, expected {expected}")]
     Empty {
-        /// What it should hold.
+        /// What the file should hold.
         expected: String,
     },
     /// The name does not tell a format that is read here.
     #[error("extension {found:?}, expected {expected}")]
     Extension {
-        /// The extension.
+        /// The extension that the name has.
         found: String,
         /// The extensions that are read.
         expected: &'static str,
@@ -89,15 +89,15 @@ pub enum ErrorKind {
         byte: u64,
         /// Bytes that are there of it.
         left: u64,
-        /// Bytes of a sample.
+        /// Number of bytes that one sample takes.
         sample_bytes: u64,
     },
     /// The data ends before something that the description places in it.
     #[error("sample {samples}: the data ends, expected at least {expected} samples ({field})")]
     Truncated {
-        /// Samples in the file.
+        /// Number of samples in the file.
         samples: u64,
-        /// Samples there should be.
+        /// Number of samples that there should be at least.
         expected: u64,
         /// Which part of the description says so.
         field: String,
@@ -109,27 +109,27 @@ pub enum ErrorKind {
         sample: u64,
         /// Position of the sample's first byte.
         byte: u64,
-        /// The value.
+        /// The value of the sample, as text.
         found: String,
     },
     /// The description is not JSON of the right form.
     #[error("line {line}, column {column}: {message}")]
     Json {
-        /// Line, from 1.
+        /// Line of the fault, counted from 1.
         line: usize,
-        /// Column, from 1.
+        /// Column of the fault, counted from 1.
         column: usize,
         /// What the parser expected.
         message: String,
     },
-    /// A field of the description.
+    /// A field of the description does not have a value that is accepted.
     #[error("{field} is {found}, expected {expected}")]
     Field {
         /// Path of the field, like `global.core:datatype`.
         field: String,
         /// The value that the field has.
         found: String,
-        /// What is accepted.
+        /// Which values are accepted, in words.
         expected: String,
     },
     /// A file is not the one that was described.
@@ -139,7 +139,7 @@ pub enum ErrorKind {
         found: String,
         /// Hash that was promised, in hexadecimal, shortened.
         expected: String,
-        /// Where it was promised.
+        /// Where the hash was promised: a field of a description.
         field: String,
     },
     /// A recording that a collection lists is not there.
@@ -147,7 +147,7 @@ pub enum ErrorKind {
     MissingMember {
         /// Path of the field, like `collection.core:streams[1]`.
         field: String,
-        /// Name of the member.
+        /// Name of the member that is missing.
         name: String,
         /// The file that is missing.
         file: PathBuf,
@@ -155,29 +155,29 @@ pub enum ErrorKind {
     /// The collection has no such member.
     #[error("no member {name:?}, expected one of {members:?}")]
     NoSuchMember {
-        /// The name asked for.
+        /// Name of the member that was asked for.
         name: String,
-        /// Names of the members.
+        /// Names of the members that there are.
         members: Vec<String>,
     },
     /// A table cell that is not a number.
     #[error("line {line}, column {column}: {found:?}, expected {expected}")]
     Cell {
-        /// Line, from 1.
+        /// Line of the cell, counted from 1.
         line: u64,
-        /// Column, from 1.
+        /// Column of the cell, counted from 1.
         column: usize,
-        /// The text.
+        /// The text of the cell.
         found: String,
-        /// What is accepted.
+        /// Which texts are accepted, in words.
         expected: &'static str,
     },
     /// A table row of another length than the first.
     #[error("line {line}: {found} cells, expected {expected}")]
     Ragged {
-        /// Line, from 1.
+        /// Line of the row, counted from 1.
         line: u64,
-        /// Cells in it.
+        /// Number of cells in the row.
         found: usize,
         /// Cells of the first row.
         expected: usize,
@@ -185,7 +185,7 @@ pub enum ErrorKind {
     /// An empty line between the probes of a table.
     #[error("line {line} is empty, expected a probe; a missing one is written as n/a")]
     EmptyLine {
-        /// Line, from 1.
+        /// Number of the line, counted from 1.
         line: u64,
     },
     /// An array file of the wrong form.
@@ -193,9 +193,9 @@ pub enum ErrorKind {
     Npy {
         /// Which part: header, dtype, shape, data.
         part: &'static str,
-        /// What is there.
+        /// What the file has there, in words.
         found: String,
-        /// What is accepted.
+        /// What is accepted there, in words.
         expected: String,
     },
     /// Two matrices that should belong together do not.
@@ -205,7 +205,7 @@ pub enum ErrorKind {
         found: String,
         /// Shape or kind of the other's.
         expected: String,
-        /// The other file.
+        /// The file whose matrix it was compared with.
         other: PathBuf,
     },
     /// Samples were written that lie before the end of those written so far.

@@ -21,7 +21,7 @@ pub enum Datatype {
 }
 
 impl Datatype {
-    /// Bytes of a sample.
+    /// Number of bytes that one complex sample takes.
     pub fn sample_bytes(self) -> usize {
         match self {
             Self::Cf32Le => 8,
@@ -29,7 +29,7 @@ impl Datatype {
         }
     }
 
-    /// SigMF's name of it.
+    /// Name of the type in SigMF's `core:datatype`, like `cf32_le`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cf32Le => "cf32_le",
@@ -136,7 +136,7 @@ pub(crate) struct Segment {
     pub(crate) index: u64,
     /// Air time of that sample.
     pub(crate) time: u64,
-    /// Number of samples.
+    /// Number of samples in the segment.
     pub(crate) len: u64,
 }
 

@@ -76,7 +76,7 @@ impl TemporaryFolder {
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// Path of the temporary folder.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -14,9 +14,9 @@ pub enum ScenarioError {
     Syntax {
         /// Name of the file or preset.
         origin: String,
-        /// Line, counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
-        /// What was expected.
+        /// What the TOML parser found or expected there.
         message: String,
     },
     /// A value is outside its range or contradicts another one.
@@ -34,7 +34,7 @@ pub enum ScenarioError {
     /// No preset has this name.
     #[error("no preset is called '{name}'; the presets are {}", crate::PRESET_NAMES.join(", "))]
     UnknownPreset {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
     },
 }
@@ -73,7 +73,7 @@ impl Scenario {
 /// Parses and checks the parameters of a quantum link; see [`Scenario::parse`].
 ///
 /// # Errors
-/// As [`Scenario::parse`].
+/// The errors of [`Scenario::parse`].
 pub fn parse_link(text: &str, origin: &str) -> Result<DecoyConfig, ScenarioError> {
     let link: DecoyConfig = parse_toml(text, origin)?;
     link.validate().map_err(|error| ScenarioError::refused(origin, text, "", error.to_string()))?;
@@ -83,7 +83,7 @@ pub fn parse_link(text: &str, origin: &str) -> Result<DecoyConfig, ScenarioError
 /// Any type from TOML text that came from `origin`, unchecked.
 ///
 /// # Errors
-/// [`ScenarioError::Syntax`] with the line.
+/// [`ScenarioError::Syntax`], with the line of the fault.
 pub fn parse_toml<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T, ScenarioError> {
     toml::from_str(text).map_err(|error| ScenarioError::Syntax {
         origin: origin.to_owned(),

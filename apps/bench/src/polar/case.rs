@@ -24,7 +24,7 @@ pub enum Decoder {
     Sc,
     /// List of this many paths, 64 / paths frames at once.
     List {
-        /// Paths.
+        /// Number of paths that the decoder follows.
         paths: usize,
     },
     /// SC, then 8 paths, then this many.
@@ -34,7 +34,7 @@ pub enum Decoder {
     },
     /// List of this many paths, one frame at a time.
     Single {
-        /// Paths.
+        /// Number of paths that the decoder follows.
         paths: usize,
     },
 }
@@ -54,41 +54,41 @@ impl fmt::Display for Decoder {
 /// When enough is known: after this many frame errors, or frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop {
-    /// Frame errors.
+    /// Number of frame errors that are enough.
     pub errors: usize,
-    /// Frames.
+    /// Largest number of frames that are decoded.
     pub frames: usize,
 }
 
 /// One line of the benchmark: a code, a channel and a decoder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Case {
-    /// Sizes of the code.
+    /// Length, message bits and check of the code.
     pub spec: CodeSpec,
     /// How the information positions of the code are chosen.
     pub construction: Construction,
-    /// How it is decoded.
+    /// The decoder that is measured.
     pub decoder: Decoder,
-    /// On which channel.
+    /// The channel between the codeword and the decoder.
     pub noise: Noise,
     /// With which instructions (plain ones where the machine has them not).
     pub instructions: InstructionSet,
 }
 
-/// What came of it.
+/// Error rates and speed that a case was measured to have.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measure {
-    /// Frames decoded.
+    /// Number of frames that were decoded.
     pub frames: usize,
     /// Frames of which the message was wrong or not found.
     pub errors: usize,
     /// Those that passed the check all the same.
     pub undetected: usize,
-    /// Frame error rate.
+    /// Frame error rate: `errors` over `frames`.
     pub fer: f64,
     /// Lower end of its 95 % confidence interval (Clopper and Pearson).
     pub low: f64,
-    /// Upper end.
+    /// Upper end of that interval.
     pub high: f64,
     /// CPU time a frame, from 8-bit LLRs to message bits, in microseconds.
     pub cpu_us: f64,

@@ -13,7 +13,7 @@ use super::case::confidence;
 /// A code whose failed frames are sent once more, over a channel of their own draw, and decoded from the sum of LLRs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chase {
-    /// Sizes of the code.
+    /// Length, message bits and check of the code.
     pub spec: CodeSpec,
     /// How the information positions of the code are chosen.
     pub construction: Construction,
@@ -23,26 +23,26 @@ pub struct Chase {
     pub noise: Noise,
 }
 
-/// What came of it.
+/// Error rates and goodput with one retransmission.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ChaseMeasure {
-    /// Frames sent.
+    /// Number of frames that were sent, retransmissions not counted.
     pub frames: usize,
     /// Frames that failed at first: retransmissions.
     pub retransmitted: usize,
     /// Share of frames sent again, with its 95 % confidence interval.
     pub rr: f64,
-    /// Lower end.
+    /// Lower end of the interval of `rr`.
     pub rr_low: f64,
-    /// Upper end.
+    /// Upper end of the interval of `rr`.
     pub rr_high: f64,
     /// Frames that failed after combining too.
     pub residual: usize,
     /// Share of frames left, with its 95 % confidence interval.
     pub residual_rate: f64,
-    /// Lower end.
+    /// Lower end of the interval of `residual_rate`.
     pub residual_low: f64,
-    /// Upper end.
+    /// Upper end of the interval of `residual_rate`.
     pub residual_high: f64,
     /// Message bits delivered for each pad bit used.
     pub goodput: f64,
@@ -51,7 +51,7 @@ pub struct ChaseMeasure {
 }
 
 impl Chase {
-    /// Sends `frames` random messages.
+    /// Sends `frames` random messages (up to a whole batch), and those that the decoder gives up once more.
     ///
     /// # Errors
     /// When a parameter is out of range.

@@ -17,15 +17,15 @@ use super::{BenchError, Case, Stop};
 pub struct Point {
     /// Mean share of wrong hard decisions.
     pub kdr: f64,
-    /// Frame errors.
+    /// Number of frames that were decoded wrongly or not at all.
     pub errors: usize,
-    /// Frames.
+    /// Number of frames that were decoded.
     pub frames: usize,
-    /// Frame error rate.
+    /// Frame error rate: `errors` over `frames`.
     pub fer: f64,
     /// Lower end of its 95 % confidence interval.
     pub fer_low: f64,
-    /// Upper end.
+    /// Upper end of that interval.
     pub fer_high: f64,
     /// Least frame error rate that any code of this size could have: meta-converse for hard decisions, normal
     /// approximation for soft ones; the mean of it where the KDR is drawn anew for each frame, even if the receiver knew
@@ -147,7 +147,7 @@ impl Curve {
         plot.to_svg()
     }
 
-    /// Writes `BASE.csv` and `BASE.svg`.
+    /// Writes the curve as a table, `BASE.csv`, and as a drawing, `BASE.svg`.
     ///
     /// # Errors
     /// When a file cannot be written.

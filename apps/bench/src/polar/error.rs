@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors of the polar benchmarks.
 
 use crqkd_polar::PolarError;
 
@@ -11,19 +11,19 @@ pub enum BenchError {
     /// A file could not be written.
     #[error("writing {path}")]
     Write {
-        /// The file.
+        /// Path of the file.
         path: String,
         /// What the operating system says.
         source: std::io::Error,
     },
-    /// A curve needs points.
+    /// A curve has no points, or error rates outside 0 to ½ (ends excluded) or in the wrong order.
     #[error("no error rates from {from} to {to} in {points} points")]
     Range {
-        /// First error rate.
+        /// First error rate that was asked for.
         from: f64,
-        /// Last error rate.
+        /// Last error rate that was asked for.
         to: f64,
-        /// Number of points.
+        /// Number of points that were asked for.
         points: usize,
     },
 }

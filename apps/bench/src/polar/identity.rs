@@ -11,7 +11,7 @@ use super::{BenchError, Decoder};
 /// One decoder on one instruction set against the portable version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Identity {
-    /// Frames compared.
+    /// Number of frames that both versions decoded.
     pub frames: usize,
     /// Frames of which message, path metric or number of corrections differed.
     pub different: usize,

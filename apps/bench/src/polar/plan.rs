@@ -90,12 +90,12 @@ impl PolarBench {
         Self { seed, effort, lines }
     }
 
-    /// Number of lines.
+    /// Number of lines that a complete run gives.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Never.
+    /// Whether there are no lines, which is never so.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }

@@ -10,11 +10,11 @@ use super::{BenchError, Case, Stop};
 pub struct RateGap {
     /// Message bits at the error rate, interpolated between two codes.
     pub k: f64,
-    /// Rate k / n.
+    /// Rate k / n of the code: message bits for each coded bit.
     pub rate: f64,
     /// Bound on the rate at this error rate.
     pub bound: f64,
-    /// bound − rate.
+    /// How far the rate is below the bound: bound − rate.
     pub gap: f64,
 }
 

@@ -19,18 +19,18 @@ pub struct Row {
     pub n: usize,
     /// Message bits, check excluded; 0 stands for several.
     pub k: usize,
-    /// Check bits.
+    /// Number of check bits of the code.
     pub crc: usize,
     /// How the code was built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub construction: Option<Construction>,
-    /// Decoder.
+    /// Name of the decoder, for people.
     pub decoder: String,
     /// `hard`, `soft` or `spread`; `any` where frames are not from a channel.
     pub llr: &'static str,
     /// Mean share of wrong hard decisions.
     pub kdr: f64,
-    /// Instruction set.
+    /// Name of the instruction set that the decoder used.
     pub instructions: String,
     /// How many times as fast as the portable version of the same decoder.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ pub struct Row {
     /// Rate at an error rate of 2 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateGap>,
-    /// Retransmission with Chase combining.
+    /// What one retransmission with Chase combining brings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chase: Option<ChaseMeasure>,
     /// Comparison with the portable version.
@@ -129,17 +129,17 @@ pub struct Report {
     pub seed: u64,
     /// Whether the run came to its end.
     pub complete: bool,
-    /// The lines.
+    /// The lines of the report, one for each finished case.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// As indented JSON.
+    /// The report as indented JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("numbers and strings are always JSON")
     }
 
-    /// All limits.
+    /// The limits of all lines, each with its line.
     pub fn goals(&self) -> impl Iterator<Item = (&Row, &Goal)> {
         self.rows.iter().flat_map(|row| row.goals.iter().map(move |goal| (row, goal)))
     }

@@ -89,7 +89,7 @@ pub(super) fn toy_tags(most: u32, rng: &mut Xoshiro256PlusPlus) -> QuantumRow {
 
 type Messages = Vec<(AuthDirection, Vec<u8>)>;
 
-/// Some messages both ways.
+/// Some random messages, in both directions by turns.
 fn conversation(rng: &mut Xoshiro256PlusPlus) -> Messages {
     let message = |i: usize, rng: &mut Xoshiro256PlusPlus| {
         let direction = if i.is_multiple_of(2) { AuthDirection::BToA } else { AuthDirection::AToB };

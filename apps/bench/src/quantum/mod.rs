@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::Goal;
 use crate::mean::Mean;
 
-/// How much is run.
+/// How much of everything the benchmark runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuantumEffort {
     /// Blocks of Cascade at each error rate.
@@ -50,7 +50,7 @@ impl Default for QuantumEffort {
 }
 
 impl QuantumEffort {
-    /// Seconds instead of minutes.
+    /// An effort of seconds instead of minutes.
     pub fn quick() -> Self {
         Self {
             cascade_blocks: 4,
@@ -72,16 +72,16 @@ pub struct QuantumRow {
     pub qber: Option<f64>,
     /// What was counted, by name.
     pub figures: Vec<(&'static str, f64)>,
-    /// Limits.
+    /// The limits for figures of this line.
     pub goals: Vec<Goal>,
 }
 
-/// Everything that was measured.
+/// Everything that the benchmark measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QuantumReport {
     /// Bits of a block in the lines on reconciliation: Cascade, one-way.
     pub block_bits: [usize; 2],
-    /// The lines.
+    /// The lines of the report, in the order in which they were measured.
     pub rows: Vec<QuantumRow>,
 }
 
@@ -120,12 +120,12 @@ impl QuantumBench {
         Self { seed, effort }
     }
 
-    /// Number of lines.
+    /// Number of lines that a complete run gives.
     pub fn len(&self) -> usize {
         STEPS.len()
     }
 
-    /// Never true.
+    /// Whether there are no lines, which is never so.
     pub fn is_empty(&self) -> bool {
         false
     }
@@ -286,15 +286,15 @@ impl QuantumBench {
 }
 
 impl QuantumReport {
-    /// One JSON document.
+    /// The report as one JSON document.
     ///
     /// # Errors
-    /// None in practice.
+    /// None: what a report holds can always be written as JSON.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
 
-    /// Every limit.
+    /// The limits of all lines.
     pub fn goals(&self) -> impl Iterator<Item = &Goal> {
         self.rows.iter().flat_map(|row| &row.goals)
     }
@@ -323,7 +323,8 @@ impl fmt::Display for QuantumReport {
     }
 }
 
-/// Four significant digits.
+/// A number as text: whole ones as they are, others with four decimals, very small or large ones with four
+/// significant digits.
 fn short(value: f64) -> String {
     if value == 0.0 || value.fract() == 0.0 && value.abs() < 1e9 {
         format!("{value}")

@@ -22,15 +22,15 @@ const WARM_UP: usize = 50;
 /// One line of the sweep.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AccuracyRow {
-    /// Training sequence.
+    /// Training sequence of the frames.
     pub layout: FrameLayout,
     /// Where frames are looked for.
     pub search: SearchMode,
     /// Channel power over noise power, ‖h‖²/σ², in dB.
     pub snr_db: f64,
-    /// Frames sent.
+    /// Number of frames that were sent.
     pub frames: usize,
-    /// Share that was found.
+    /// Share of the frames sent that were found, 0 to 1.
     pub detected: f64,
     /// Frames found where none is.
     pub false_frames: usize,
@@ -40,7 +40,7 @@ pub struct AccuracyRow {
     pub start_near: f64,
     /// Root mean square of the error of the carrier offset, Hz.
     pub cfo_rms_hz: f64,
-    /// Its Cramér-Rao bound, Hz.
+    /// Cramér-Rao bound of that error, Hz.
     pub cfo_bound_hz: f64,
     /// Mean NMSE of the least-squares estimate, dB.
     pub nmse_ls_db: f64,
@@ -100,17 +100,17 @@ pub(super) fn sweep(
 pub struct DisturbanceRow {
     /// What was on the air.
     pub what: &'static str,
-    /// Training sequence.
+    /// Training sequence that was looked for.
     pub layout: FrameLayout,
     /// Where frames were looked for.
     pub search: SearchMode,
-    /// Seconds of air.
+    /// Length of the air that was searched, in seconds.
     pub seconds: f64,
-    /// Frames sent.
+    /// Number of frames that were sent.
     pub sent: usize,
     /// Frames found where they were sent.
     pub found: usize,
-    /// Frames found elsewhere.
+    /// Number of frames found where none was sent.
     pub false_frames: usize,
 }
 

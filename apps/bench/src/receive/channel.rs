@@ -11,7 +11,7 @@ use rand_distr::{Distribution, StandardNormal};
 pub(super) const PATHS: usize = 16;
 /// Decay of the mean power over the paths, samples: 100 ns.
 const DECAY: f32 = 2.0;
-/// Largest carrier offset, Hz.
+/// Largest carrier frequency offset of a frame, in Hz.
 const MAX_CFO_HZ: f64 = 6500.0;
 
 /// A complex Gaussian number of unit mean power.

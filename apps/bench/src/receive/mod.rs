@@ -23,29 +23,29 @@ use accuracy::Disturbance;
 /// Told what was done; breaks off the run.
 pub type Progress<'a> = dyn FnMut(&str) -> ControlFlow<()> + 'a;
 
-/// A benchmark failed.
+/// Why a benchmark of the receiver failed.
 #[derive(Debug, Error)]
 pub enum BenchError {
-    /// In the receiver.
+    /// The receiver refused its settings or its samples.
     #[error(transparent)]
     Sounding(#[from] SoundingError),
-    /// In the flowgraph.
+    /// The flowgraph could not be built or has failed.
     #[error(transparent)]
     Flowgraph(#[from] crqkd_flowgraphs::FlowgraphError),
-    /// A file of samples.
+    /// A file of samples could not be written or read.
     #[error(transparent)]
     Recording(#[from] crqkd_recording::RecordingError),
-    /// A temporary file.
+    /// A temporary file could not be made or used.
     #[error(transparent)]
     File(#[from] std::io::Error),
 }
 
-/// How much is done.
+/// How much of everything the benchmark does.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceiveEffort {
     /// Frames a point of the sweep.
     pub frames: usize,
-    /// Seconds of noise.
+    /// Length of the noise that is searched for false frames, in seconds.
     pub noise_s: f64,
     /// Rounds of each time measurement, of which the best counts.
     pub rounds: usize,
@@ -68,7 +68,7 @@ impl ReceiveEffort {
 /// What is to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parts {
-    /// Accuracy and speed.
+    /// Both accuracy and speed.
     All,
     /// What is found, and how well it is measured.
     Accuracy,
@@ -79,19 +79,19 @@ pub enum Parts {
 /// A figure and its limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Limit {
-    /// Which figure.
+    /// Name of the figure, for people.
     pub what: String,
     /// Whether it is to be at least, not at most, this much.
     pub at_least: bool,
-    /// The limit.
+    /// The value that the figure is held against.
     pub limit: f64,
     /// The value that was measured.
     pub seen: f64,
-    /// Whether the limit holds.
+    /// Whether the figure keeps to the limit.
     pub met: bool,
 }
 
-/// Everything that was measured.
+/// Everything that the benchmark measured.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ReceiveReport {
     /// The sweep over the SNR.
@@ -100,11 +100,11 @@ pub struct ReceiveReport {
     pub reach: Vec<ReachRow>,
     /// Noise, interference and level steps.
     pub disturbances: Vec<DisturbanceRow>,
-    /// The flowgraph.
+    /// CPU time of the whole flowgraph, for each source of samples.
     pub speed: Vec<SpeedRow>,
-    /// Single frames.
+    /// CPU time of single frames.
     pub frames: Vec<FrameRow>,
-    /// Single kernels.
+    /// CPU time of single kernels of the receiver.
     pub kernels: Vec<KernelRow>,
     /// The limits, of what was measured.
     pub limits: Vec<Limit>,
@@ -113,7 +113,7 @@ pub struct ReceiveReport {
 const LAYOUTS: [FrameLayout; 2] = [FrameLayout::Single, FrameLayout::Double];
 const MODES: [SearchMode; 2] = [SearchMode::Gated, SearchMode::AlwaysCorrelate];
 
-/// Steps of [`receive`].
+/// Number of steps that a run of [`receive`] takes, for a display of its progress.
 pub fn steps(parts: Parts, effort: ReceiveEffort) -> usize {
     let points = SNR_DB.len() + REACH_SNR_DB.len() * OFFSET_HZ.len();
     let accuracy = LAYOUTS.len() * (points + MODES.len() * Disturbance::ALL.len());

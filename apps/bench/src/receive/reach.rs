@@ -33,7 +33,7 @@ pub struct ReachRow {
     pub offset_hz: f64,
     /// Frames sent, every other one with a negative offset.
     pub frames: usize,
-    /// Share that was found.
+    /// Share of the frames sent that were found, 0 to 1.
     pub detected: f64,
     /// Frames found where none is.
     pub false_frames: usize,

@@ -1,4 +1,4 @@
-//! What the receiver costs.
+//! CPU time of the receiver: whole flowgraph, single frames and single kernels.
 
 use std::io::Write;
 
@@ -31,9 +31,9 @@ pub struct SpeedRow {
     pub source: &'static str,
     /// Where frames were looked for.
     pub search: SearchMode,
-    /// Samples received.
+    /// Number of samples that were received.
     pub samples: u64,
-    /// Frames found, and frames sent.
+    /// Number of frames that were found.
     pub frames: usize,
     /// Frames that were in the samples.
     pub sent: usize,
@@ -44,7 +44,7 @@ pub struct SpeedRow {
 /// CPU time of one frame.
 #[derive(Clone, Debug, Serialize)]
 pub struct FrameRow {
-    /// What the frame carries.
+    /// What the frame carries, in words.
     pub what: &'static str,
     /// Detection, estimate and header of a frame in a stretch of its length and 128 samples, µs; the best of some rounds.
     pub us: f64,
@@ -53,11 +53,11 @@ pub struct FrameRow {
 /// CPU time of one kernel.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelRow {
-    /// Name of the kernel.
+    /// Name of the kernel, for tables.
     pub name: &'static str,
     /// One call, µs; the best of some rounds.
     pub us: f64,
-    /// Million samples a second.
+    /// Samples that the kernel goes through in a second, in millions.
     pub msample_per_second: f64,
 }
 
@@ -236,7 +236,7 @@ pub(super) fn frames(rounds: usize, seed: u64) -> Result<Vec<FrameRow>, BenchErr
     Ok(rows)
 }
 
-/// Each kernel alone.
+/// Measures the CPU time of each kernel alone.
 pub(super) fn kernels(rounds: usize) -> Result<Vec<KernelRow>, BenchError> {
     let mut rows = Vec::new();
     for mut workload in workloads()? {

@@ -15,11 +15,11 @@ pub(super) const SPACING: usize = 20_000;
 /// Frames about [`SPACING`] samples apart in noise.
 #[derive(Clone, Debug)]
 pub(super) struct Train {
-    /// Receiver and training sequence.
+    /// Settings of the receiver, the training sequence of the frames among them.
     pub(super) config: SoundingConfig,
     /// ‖h‖²/σ² of each frame, dB.
     pub(super) snr_db: f64,
-    /// Frames sent.
+    /// Number of frames that are sent.
     pub(super) frames: usize,
     /// Seed of channels, places and noise.
     pub(super) seed: u64,

@@ -38,7 +38,7 @@ struct Trace<'a> {
     thresholds: fn(&WindowData) -> &[f32],
 }
 
-/// What the panels share.
+/// What the panels of the figure have in common.
 struct Scene<'a> {
     link: &'a LinkData,
     windows: Vec<Cow<'a, WindowData>>,

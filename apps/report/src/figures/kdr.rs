@@ -5,7 +5,7 @@ use crate::svg::{
     Axis, Figure, Svg, WIDTH, coord, escape, line_sample, mark_disc, number, percent,
 };
 
-/// Attempts drawn at most.
+/// Largest number of attempts that are drawn.
 const MAX_ATTEMPTS: usize = 1500;
 const HEIGHT: f64 = 380.0;
 const LEFT: f64 = 74.0;

@@ -5,10 +5,10 @@ use crate::quantum::{QuantumBlock, QuantumData};
 use crate::svg::{Figure, escape, number, percent, rate};
 use crqkd_channel_key::{Interval, KdrCount};
 
-/// Blocks drawn at most.
+/// Largest number of blocks that are drawn.
 const MAX_BLOCKS: usize = 500;
 
-/// Height of each plot.
+/// Height of each plot in units of the drawing.
 const HEIGHT: f64 = 150.0;
 
 /// The figure; `None` if no block was made.

@@ -20,9 +20,9 @@ const MARGIN: f64 = 20.0;
 struct Difference {
     /// True where they differ; at most [`MAX_BITS`].
     cells: Vec<bool>,
-    /// Bits compared in all.
+    /// Number of bits that were compared, drawn or not.
     bits: usize,
-    /// Bits that differ in all.
+    /// Number of compared bits that differ, drawn or not.
     differing: usize,
 }
 

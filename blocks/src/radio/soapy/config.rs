@@ -1,4 +1,4 @@
-//! What `soapy:ARGUMENTS` says.
+//! The arguments of a radio named `soapy:ARGUMENTS`: how a device is used.
 
 use crqkd_air::medium::AirTime;
 
@@ -13,9 +13,9 @@ pub struct SoapyConfig {
     pub rx_gain_db: Option<f64>,
     /// Transmit gain in dB; `None` leaves it as it is.
     pub tx_gain_db: Option<f64>,
-    /// Receive antenna.
+    /// Name of the receive antenna; `None` leaves it as it is.
     pub rx_antenna: Option<String>,
-    /// Transmit antenna.
+    /// Name of the transmit antenna; `None` leaves it as it is.
     pub tx_antenna: Option<String>,
     /// Amplitude of a burst of unit power, as a share of full scale.
     pub tx_scale: f32,

@@ -105,7 +105,7 @@ impl<W> SoapyRadio<W> {
     /// Opens a device; nothing is received before the role has made its first promise.
     ///
     /// # Errors
-    /// What SoapySDR says.
+    /// When SoapySDR refuses a setting, or the device has not the sample rate or no hardware time.
     pub fn open(config: &SoapyConfig) -> Result<Self, RadioError> {
         let name = format!("soapy:{}", config.device);
         let failed = |error: soapysdr::Error| RadioError::Device {
@@ -161,7 +161,7 @@ impl<W> SoapyRadio<W> {
         Ok(SoapyRadio { shared, reader, wire: PhantomData })
     }
 
-    /// The transmitting side.
+    /// A cloneable handle to the transmitting side of this radio.
     pub fn handle(&self) -> RadioTx<W>
     where
         W: Send + Sync + 'static,

@@ -46,9 +46,9 @@ pub struct QapConfig {
 /// The other side of the quantum link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// The other QAP.
+    /// The QAP at the other end of the quantum link.
     pub qap: QapId,
-    /// The user in its cell.
+    /// The user whom that QAP serves.
     pub user: UserId,
 }
 
@@ -167,7 +167,7 @@ impl Qap {
         })
     }
 
-    /// Its configuration.
+    /// The configuration that the QAP was made with.
     pub fn config(&self) -> &QapConfig {
         &self.config
     }

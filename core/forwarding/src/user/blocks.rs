@@ -23,13 +23,13 @@ const MAX_BLOCK: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     number: u32,
-    /// Sorted.
+    /// Numbers of the groups in the block, ascending.
     groups: Vec<GroupId>,
     key: KeyId,
     seed: BlockSeed,
 }
 
-/// The asking user's side.
+/// How far the asking user has come with a block.
 #[derive(Debug)]
 pub(super) enum Initiator {
     Idle,
@@ -48,7 +48,7 @@ pub(super) struct Proposal {
     groups: Vec<GroupId>,
 }
 
-/// The other user's side.
+/// How far the other user has come with a block.
 #[derive(Debug)]
 pub(super) enum Responder {
     Idle,

@@ -14,9 +14,9 @@ pub(super) enum Holding {
     Held,
     /// In the block that is being agreed on.
     InBlock,
-    /// In a released key.
+    /// Hashed into a key that was released.
     Released,
-    /// Given up.
+    /// Given up: it will be part of no key.
     Burned,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Holdings {
     open: BTreeMap<GroupId, Holding>,
     settled: BTreeMap<GroupId, Holding>,
     forgotten: u64,
-    /// Names below are closed.
+    /// Groups with a lower number may have been forgotten, and count as given up.
     floor: GroupId,
 }
 
@@ -63,7 +63,7 @@ impl Holdings {
         self.open.iter().map(|(group, holding)| (*group, *holding))
     }
 
-    /// Groups ever heard of.
+    /// Number of groups ever heard of, open or settled.
     pub(super) fn total(&self) -> u64 {
         self.open.len() as u64 + self.settled()
     }

@@ -30,10 +30,10 @@ use crate::{
 /// Most groups that a user asks for.
 const MAX_GROUPS: u64 = crate::MAX_REQUEST as u64;
 
-/// Who this user is.
+/// Which user this is, and which QAP serves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserConfig {
-    /// Number of the user.
+    /// Number of the user, the sender in the headers of its frames.
     pub id: UserId,
     /// The QAP that serves it.
     pub qap: QapId,
@@ -44,7 +44,7 @@ pub struct UserConfig {
 pub struct UserBalance {
     /// Bits of groups that were decoded.
     pub received: u64,
-    /// Bits of released keys.
+    /// Bits of the final keys that were released.
     pub released: u64,
     /// Bits that privacy amplification took.
     pub hashed_away: u64,
@@ -108,7 +108,7 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 struct Session {
     pair: PairId,
-    /// Groups asked for.
+    /// Number of groups asked for in all requests of the session.
     total: u64,
 }
 
@@ -145,7 +145,7 @@ impl User {
         }
     }
 
-    /// Its configuration.
+    /// The configuration that the user was made with.
     pub fn config(&self) -> &UserConfig {
         &self.config
     }

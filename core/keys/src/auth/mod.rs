@@ -17,38 +17,38 @@ use crqkd_bits::{BitString, BitsError, SecretBits, TagHash};
 
 pub use pool::{AuthDirection, AuthPool, AuthTicket, PoolMark, WINDOW_TAGS};
 
-/// A tag as it travels.
+/// An authentication tag as it travels: which pad hides it, and the hidden hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag {
-    /// First pad bit.
+    /// Index of the first pad bit in the string of its direction.
     pub index: u64,
-    /// Hash xor pad.
+    /// Hash of the transcript xor the pad.
     pub value: u64,
 }
 
-/// Why nothing is authenticated.
+/// Why a message or a block is not authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// Too few pad bits.
+    /// The pool has too few pad bits left.
     #[error(
         "{direction:?} pool: {left} pad bits left, {needed} needed above a reserve of {reserve}"
     )]
     PoolLow {
-        /// The pool.
+        /// The direction whose pool it is.
         direction: AuthDirection,
-        /// Bits left.
+        /// Number of bits that are left in the pool.
         left: u64,
         /// Bits needed, skipped ones included.
         needed: u64,
-        /// Bits that must remain.
+        /// Number of bits that must remain in the pool.
         reserve: u64,
     },
     /// A pad index that was used or skipped before.
     #[error("{direction:?} pool: pad {index} was used before, the next is {next}")]
     PadUsed {
-        /// The pool.
+        /// The direction whose pool it is.
         direction: AuthDirection,
-        /// The index asked for.
+        /// Index of the first bit of the pad asked for.
         index: u64,
         /// The first that has not been used.
         next: u64,
@@ -58,9 +58,9 @@ pub enum AuthError {
         "{direction:?} pool: pad {index} is too far ahead, the next is {next}, at most {WINDOW_TAGS} tags may have been lost"
     )]
     PadAhead {
-        /// The pool.
+        /// The direction whose pool it is.
         direction: AuthDirection,
-        /// The index asked for.
+        /// Index of the first bit of the pad asked for.
         index: u64,
         /// The first that has not been used.
         next: u64,
@@ -68,7 +68,7 @@ pub enum AuthError {
     /// A tag that does not fit its transcript.
     #[error("{direction:?}: the tag with pad {index} does not fit the transcript")]
     BadTag {
-        /// The direction.
+        /// The direction in which the tag was sent.
         direction: AuthDirection,
         /// Number of the pad that the tag was made with.
         index: u64,
@@ -76,9 +76,9 @@ pub enum AuthError {
     /// A start-up secret too short to begin with.
     #[error("a start-up secret of {bits} bits; at least {needed} are needed")]
     SecretTooShort {
-        /// Bits there are.
+        /// Number of bits in the secret.
         bits: usize,
-        /// Bits needed.
+        /// Number of bits that are needed.
         needed: usize,
     },
     /// Bit strings that do not fit.
@@ -117,7 +117,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Appends a message.
+    /// Appends a message with its direction and length; both ends must append the same ones in the same order.
     pub fn push(&mut self, direction: AuthDirection, message: &[u8]) {
         for hash in [&mut self.send, &mut self.receive] {
             hash.update(&[direction.label()]);
@@ -172,7 +172,7 @@ impl Authenticator {
     /// Whether a block may begin: both pools have a tag above the reserve.
     ///
     /// # Errors
-    /// [`AuthError::PoolLow`].
+    /// [`AuthError::PoolLow`] when a pool has fewer bits than a tag and the reserve.
     pub fn check_reserve(&self) -> Result<(), AuthError> {
         self.send.pool.check_reserve(self.tag_bits)?;
         self.receive.pool.check_reserve(self.tag_bits)
@@ -190,7 +190,7 @@ impl Authenticator {
     /// said. Its mark must be durable before [`tag`](Self::tag).
     ///
     /// # Errors
-    /// [`AuthError::PoolLow`].
+    /// [`AuthError::PoolLow`] when fewer bits than a tag are left.
     pub fn reserve(&mut self) -> Result<SendPad, AuthError> {
         let (ticket, pad) = self.send.pool.reserve_last(self.tag_bits)?;
         Ok(SendPad { ticket, pad })
@@ -221,7 +221,7 @@ impl Authenticator {
     /// Appends fresh secret bits, half to each pool; the same bits at both ends. An odd last bit is dropped.
     ///
     /// # Errors
-    /// None in practice.
+    /// Only if the bits could not be split, which does not happen.
     pub fn refill(&mut self, mut bits: SecretBits) -> Result<(), AuthError> {
         let a = bits.take_front(bits.len() / 2)?;
         let b = bits.take_front(a.len())?;
@@ -249,7 +249,7 @@ impl Authenticator {
         }
     }
 
-    /// Bits of a tag.
+    /// Length of a tag in bits.
     pub fn tag_bits(&self) -> u32 {
         self.tag_bits
     }
@@ -301,7 +301,7 @@ impl Drop for SendPad {
 /// A start-up secret from bytes, as it lies in a file that both ends were given.
 ///
 /// # Errors
-/// None in practice.
+/// None: bytes always have eight bits each.
 pub fn secret_from_bytes(bytes: &[u8]) -> Result<SecretBits, AuthError> {
     Ok(BitString::from_bytes(bytes, bytes.len() * 8)?.into())
 }

@@ -11,12 +11,12 @@ use super::AuthError;
 pub enum AuthDirection {
     /// The end called A (Alice, QAP1, the QAP towards its user) sends.
     AToB,
-    /// The other end sends.
+    /// The end called B, opposite A, sends.
     BToA,
 }
 
 impl AuthDirection {
-    /// The other direction.
+    /// The direction the other way.
     pub fn reversed(self) -> Self {
         match self {
             Self::AToB => Self::BToA,
@@ -69,7 +69,7 @@ pub const WINDOW_TAGS: u64 = 64;
 /// Bit i of the string is the same secret at both ends. Used bits are wiped.
 pub struct AuthPool {
     direction: AuthDirection,
-    /// Bits from `next` on.
+    /// The bits from index `next` on, which are still unused.
     bits: SecretBits,
     next: u64,
     reserve: u64,
@@ -101,7 +101,7 @@ impl AuthPool {
     /// Whether a pad of `bits` bits is there above the reserve.
     ///
     /// # Errors
-    /// [`AuthError::PoolLow`].
+    /// [`AuthError::PoolLow`] when fewer bits than the pad and the reserve are left.
     pub fn check_reserve(&self, bits: u32) -> Result<(), AuthError> {
         let needed = u64::from(bits);
         if needed.saturating_add(self.reserve) > self.left() {
@@ -133,7 +133,7 @@ impl AuthPool {
     /// Marks the pad of `bits` bits at `index` as used, with everything before it.
     ///
     /// # Errors
-    /// As [`peek`](Self::peek).
+    /// The errors of [`peek`](Self::peek); nothing is then used.
     pub fn use_through(&mut self, index: u64, bits: u32) -> Result<PoolMark, AuthError> {
         self.peek(index, bits)?;
         self.skip_to(index + u64::from(bits))?;
@@ -164,7 +164,7 @@ impl AuthPool {
         Ok(())
     }
 
-    /// Whose pads these are.
+    /// The direction in which tags under these pads travel.
     pub fn direction(&self) -> AuthDirection {
         self.direction
     }
@@ -174,7 +174,7 @@ impl AuthPool {
         self.next
     }
 
-    /// Bits left.
+    /// Number of bits that are left, those of the reserve included.
     pub fn left(&self) -> u64 {
         self.bits.len() as u64
     }

@@ -27,7 +27,7 @@ pub struct Matrix {
 pub enum Values {
     /// Real features: amplitudes, received signal strength.
     Real(Vec<f64>),
-    /// Complex ones: channel coefficients.
+    /// Complex features: channel coefficients.
     Complex(Vec<Complex64>),
 }
 

@@ -13,7 +13,7 @@ use crate::sigmf::types::{RecordingInfo, put_fields, take_fields};
 use crate::sigmf::writer::{Member, RecordingWriter};
 use crate::sigmf::{VERSION, extensions, file_names};
 
-/// Extension of a collection.
+/// File name extension of a SigMF collection, without the dot.
 const EXTENSION: &str = "sigmf-collection";
 
 /// Writes the directory of a run. Everything goes to a temporary directory beside it, which [`finish`](Self::finish)
@@ -157,7 +157,7 @@ impl Collection {
         &self.fields
     }
 
-    /// The collection's file.
+    /// Path of the collection's description file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -185,7 +185,7 @@ impl Recording {
         self.segments.iter().map(|segment| (segment.time, segment.len))
     }
 
-    /// Number of samples.
+    /// Number of samples in the recording, gaps not counted.
     pub fn len(&self) -> u64 {
         self.samples
     }
@@ -200,17 +200,17 @@ impl Recording {
         self.datatype
     }
 
-    /// Samples a second.
+    /// Sampling rate in samples a second; `None` when the description gives none.
     pub fn sample_rate_hz(&self) -> Option<f64> {
         self.sample_rate_hz
     }
 
-    /// Centre frequency of the first capture.
+    /// Centre frequency of the first capture in Hz; `None` when the description gives none.
     pub fn frequency_hz(&self) -> Option<f64> {
         self.frequency_hz
     }
 
-    /// What was recorded.
+    /// What was recorded, in words; `None` when the description does not say.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }

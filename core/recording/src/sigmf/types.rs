@@ -8,21 +8,21 @@ use crate::sigmf::NAMESPACE;
 /// The description of a recording to be made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordingInfo {
-    /// How samples are stored.
+    /// How samples are stored: the type of their numbers.
     pub datatype: Datatype,
     /// The amplitude for which the integer 32768 stands ([`Datatype::Ci16Le`]), positive; kept as `crqkd:full_scale`.
     pub full_scale: f32,
-    /// Samples a second, positive.
+    /// Sampling rate in samples a second, positive.
     pub sample_rate_hz: f64,
-    /// Centre frequency.
+    /// Centre frequency of the radio in Hz, if known.
     pub frequency_hz: Option<f64>,
-    /// What was recorded.
+    /// What was recorded, in words.
     pub description: Option<String>,
-    /// Who made it.
+    /// Who made the recording.
     pub author: Option<String>,
-    /// The radio.
+    /// The radio that the samples were taken with, in words.
     pub hardware: Option<String>,
-    /// URL of the licence.
+    /// URL of the licence under which the recording is published.
     pub license: Option<String>,
     /// When the first sample was taken, ISO 8601 with `Z`; left out where air time is simulated.
     pub datetime: Option<String>,
@@ -58,7 +58,7 @@ pub struct Annotation {
     pub count: u64,
     /// A short name, at most 20 characters by recommendation.
     pub label: String,
-    /// A longer text.
+    /// A longer text about the samples.
     pub comment: Option<String>,
     /// Anything else, by names without namespace.
     pub fields: Map<String, Value>,

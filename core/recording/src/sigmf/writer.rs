@@ -48,11 +48,11 @@ pub struct Member {
     pub meta_sha512: String,
     /// SHA-512 of the samples, in hexadecimal.
     pub data_sha512: String,
-    /// Samples written.
+    /// Number of samples that were written.
     pub samples: u64,
     /// Samples that left the range of the integers.
     pub clipped: u64,
-    /// Annotations written.
+    /// Number of annotations that were written.
     pub annotations: u64,
 }
 
