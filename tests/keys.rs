@@ -153,31 +153,18 @@ fn a_delivery_that_fails_at_one_user_leaves_no_key_at_the_other() {
     }
 }
 
-/// A short link without loss, whose blocks take a tenth of a second and nearly always give a key.
-const LINK: &str = r#"
-distance_km = 0.0
-detector_efficiency = 1.0
-background_probability = 1e-7
-misalignment = 0.005
-pulses_per_block = 500000
-key_basis_share = 0.76
-mean_photons = [1.0, 0.42, 0.0002]
-intensity_shares = [0.25, 0.51, 0.24]
-"#;
-
 /// The whole way: BB84 between the access points, its keys under channel key to the users, four processes and two.
 #[test]
 fn keys_of_a_quantum_link_reach_the_users() {
     let mut cells = Cells::new();
     let secret = cells.path("secret");
-    fs::write(cells.path("link.toml"), LINK).unwrap();
     assert!(command().args(["qkd", "secret"]).arg(&secret).status().unwrap().success());
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
     let end = |cells: &Cells, name: &str, way: &str, qap: &str| {
         let mut end = command();
-        end.args(["qkd", name, way, &address, "--link"]).arg(cells.path("link.toml"));
+        end.args(["qkd", name, way, &address, "--link"]).arg(data("links/short.toml"));
         end.arg("--dir").arg(cells.path(&format!("link-{name}"))).arg("--secret").arg(&secret);
         end.arg("--deliver").arg(cells.path(qap));
         if name == "alice" {

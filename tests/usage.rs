@@ -49,6 +49,7 @@ fn numbers_outside_their_range_are_refused_before_anything_is_done() {
     let (code, said) = failure_of(end.iter().chain(&["--reserve-tags", huge]));
     assert!(code == Some(2) && said.contains("is not in 0..="), "{said}");
     assert!(!Path::new(&secret).exists());
+    assert!(!common::root().join("d").exists(), "the folder of an end without a secret");
 }
 
 #[test]

@@ -88,7 +88,7 @@ pub(crate) fn write_and_say(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file.
+/// Writes a file that is complete or not there, over one that is there.
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write(text.as_bytes())?;

@@ -19,7 +19,7 @@ const MAX_ATTEMPTS: usize = 64;
 pub struct Work {
     /// Number that the answer must carry.
     pub ticket: Ticket,
-    /// The work.
+    /// What is to be done.
     pub job: Job,
 }
 

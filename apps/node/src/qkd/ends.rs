@@ -165,8 +165,13 @@ impl End {
         let config = args.link.resolve()?;
         let rule = LengthRule::new(&config);
         let dir = &args.dir;
+        let made = !dir.exists();
         std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-        let secret = secret::take(dir, &args.secret, own)?;
+        let secret = secret::take(dir, &args.secret, own).inspect_err(|_| {
+            if made {
+                let _ = std::fs::remove_dir(dir); // what is in it is worth keeping
+            }
+        })?;
         let named = (&secret.id[..], secret.pads());
         let mut state = KeyState::open(dir, named, own, args.reserve_tags, &rule)?;
         if let Some(folder) = &args.deliver {

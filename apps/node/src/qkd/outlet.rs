@@ -14,7 +14,7 @@ use crate::journal::StorageError;
 /// Name of the file in a folder of key files that says that they come from a simulated link.
 pub const SIMULATED: &str = "SIMULATED";
 
-/// What it says.
+/// The text of that file.
 const SAYS: &str = "The key files of this folder come from a simulated quantum link: whoever runs the simulator knows them.\n";
 
 /// A folder of key files, as [`KeyFiles`](crate::key_files::KeyFiles) reads it.

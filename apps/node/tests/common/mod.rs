@@ -10,18 +10,7 @@ use std::time::{Duration, Instant};
 use crqkd_node::qkd::{EndReport, SecretArgs, write_secret};
 
 /// A short link without loss, whose blocks take a tenth of a second and nearly always give a key.
-pub const LINK: &str = r#"
-distance_km = 0.0
-detector_efficiency = 1.0
-background_probability = 1e-7
-misalignment = 0.005
-pulses_per_block = 500000
-key_basis_share = 0.76
-mean_photons = [1.0, 0.42, 0.0002]
-intensity_shares = [0.25, 0.51, 0.24]
-eps_sec = 1e-12
-eps_cor = 1e-15
-"#;
+pub const LINK: &str = include_str!("../../../../data/links/short.toml");
 
 /// The folder of a link and the address at which Bob listens.
 pub struct Setup {
